@@ -1,0 +1,1 @@
+"""One Click command a file: parse, one call, echo."""

@@ -1,0 +1,46 @@
+"""The whole tree of our errors; every message says what the user can do.
+
+Exit statuses: 2 is the person's mistake, 1 is the world's, 75 (EX_TEMPFAIL) asks for the same command again.
+"""
+
+
+class PolarError(Exception):
+    """Base of every error that ends a command with one readable message."""
+
+    exit_status = 1
+
+
+class UserError(PolarError):
+    """What the person wrote cannot be carried out."""
+
+    exit_status = 2
+
+
+class ConfigError(UserError):
+    """The config file is not valid; the message lists every place."""
+
+
+class DataError(UserError):
+    """The data is not what the config says it is."""
+
+
+class MissingPackageError(UserError):
+    """An optional package is needed; the message names the extra that installs it."""
+
+
+class WorldError(PolarError):
+    """The world outside failed: network, disk, a remote store."""
+
+
+class StorageError(WorldError):
+    """A store could not be read or written."""
+
+
+class IntegrityError(WorldError):
+    """Bytes are not those that were promised."""
+
+
+class UnfinishedError(PolarError):
+    """Work was interrupted and saved; the same command goes on."""
+
+    exit_status = 75

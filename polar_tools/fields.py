@@ -1,0 +1,99 @@
+"""The grammar of the config: frozen models, references between sections, slices of an experiment."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic_core import PydanticCustomError
+
+T = TypeVar("T")
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """A suggestion to append to an error message, or "" when nothing is close."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f", did you mean `{close[0]}`?" if close else ""
+
+
+class Frozen(BaseModel):
+    """Base of every part of the config: immutable, no unknown key at any depth."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_keys(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            known = list(cls.model_fields)
+            unknown = sorted(str(key) for key in data if key not in cls.model_fields)
+            if unknown:
+                lines = [f"unknown key `{key}`{did_you_mean(key, known) or ', known are: ' + ', '.join(known)}" for key in unknown]
+                raise PydanticCustomError("unknown_key", "{lines}", {"lines": "; ".join(lines)})
+        return data
+
+
+@dataclass(frozen=True)
+class Ref:
+    """Marks a field that names an entry of one of these sections of the config."""
+
+    sections: tuple[str, ...]
+
+
+ModelRef = Annotated[str, Ref(("models", "experiments"))]
+DatasetRef = Annotated[str, Ref(("datasets",))]
+EvaluationRef = Annotated[str, Ref(("evaluations",))]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Marks which stages, besides train, read a field of an experiment."""
+
+    stages: tuple[str, ...]
+    train: bool = True
+
+
+Rendered = Annotated[T, Slice(("tokenize", "evaluate"))]
+"""A field that decides which token ids a model sees, in training and in evaluation."""
+Loaded = Annotated[T, Slice(("evaluate",))]
+"""A field that decides how a model is loaded and run, in training and in evaluation."""
+Planned = Annotated[T, Slice((), train=False)]
+"""A field that only the plan reads: it changes which artifacts there are, never what is in one."""
+
+
+def payload_of(path: str) -> str:
+    """The artifact whose payload folder `path` is: payloads always lie one level below their artifact."""
+    return path.rpartition("/")[0]
+
+
+@dataclass(frozen=True)
+class Payload:
+    """Marks a field of a spec that holds the payload folder of another artifact."""
+
+
+PayloadPath = Annotated[str, Payload()]
+
+
+def marked(model: BaseModel, kind: type[T]) -> Iterator[tuple[str, T, Any]]:
+    """Every field of `model`, at any depth, that carries a marker of type `kind`: (path, marker, value)."""
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        markers = [m for m in field.metadata if isinstance(m, kind)]
+        for marker in markers:
+            yield from ((name, marker, item) for item in (value if isinstance(value, tuple) else (value,)))
+        if not markers:
+            yield from _marked_below(name, value, kind)
+
+
+def _marked_below(path: str, value: Any, kind: type[T]) -> Iterator[tuple[str, T, Any]]:
+    if isinstance(value, BaseModel):
+        yield from ((f"{path}.{name}", marker, item) for name, marker, item in marked(value, kind))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _marked_below(f"{path}.{key}", item, kind)
+    elif isinstance(value, (tuple, list)):
+        for number, item in enumerate(value):
+            yield from _marked_below(f"{path}[{number}]", item, kind)

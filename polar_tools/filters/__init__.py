@@ -1,0 +1,1 @@
+"""One small pure function a file: table in, table out."""

@@ -1,0 +1,149 @@
+"""What every training method shares: the fields of an experiment, and what a method need not write itself.
+
+A method file has these names in this order: ALIASES, Config, COLUMNS, MODEL_CLASS, METRICS, features, render,
+build_trainer, predict. What it doesn't need it takes from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from polar_tools.errors import ConfigError, DataError
+from polar_tools.fields import DatasetRef, EvaluationRef, Frozen, Loaded, ModelRef, Planned, Rendered, did_you_mean
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
+Row = Mapping[str, Any]
+Example = dict[str, list[int]]
+"""One rendered row: `input_ids`, and `labels` of the same length where -100 is not trained on (or one class id)."""
+Features = dict[str, Any]
+"""What a model must know of the data: keyword arguments of its configuration, such as `id2label`."""
+
+IGNORED = -100
+"""The label that torch's cross-entropy leaves out."""
+
+
+class Config(Frozen):
+    """The fields of every experiment. Names are those of transformers, trl and peft."""
+
+    method: str
+    """The training method: the name of a file in polar_tools/methods, or one of its aliases."""
+    model: ModelRef
+    """A name from `models`, or another experiment, whose trained model this one starts from (equal seeds pair up)."""
+    dataset: DatasetRef
+    """A name from `datasets`."""
+    evaluations: Planned[tuple[EvaluationRef, ...]] = ()
+    """Names from `evaluations`; each measures the untouched model and every trained one."""
+    seeds: Annotated[Planned[tuple[NonNegativeInt, ...]], Field(min_length=1)] = (0,)
+    """One training a seed. The first also seeds a new head of the untouched model."""
+
+    max_length: Rendered[PositiveInt | None] = None
+    """Longest row in tokens; nothing is cut where it is not given."""
+    on_too_long: Rendered[Literal["fail", "drop", "cut_right", "cut_left"]] = "fail"
+    """What happens to a row of more than `max_length` tokens."""
+
+    dtype: Loaded[Literal["float32", "bfloat16", "float16"]] = "float32"
+    """Type of the loaded weights."""
+    attn_implementation: Loaded[Literal["sdpa", "eager", "flash_attention_2"]] = "sdpa"
+    """Attention kernel."""
+    threads: Loaded[PositiveInt] = 2
+    """CPU threads. They are part of the result: another number sums in another order."""
+    gpus: Loaded[NonNegativeInt] = 0
+    """GPUs a node; 0 runs on the CPU."""
+
+    num_train_epochs: PositiveFloat = 3.0
+    """Passes over the data, unless `max_steps` says otherwise."""
+    max_steps: int = -1
+    """Optimizer steps; -1 leaves it to the epochs."""
+    per_device_train_batch_size: PositiveInt = 8
+    """Rows a device and step."""
+    gradient_accumulation_steps: PositiveInt = 1
+    """Batches summed before an optimizer step."""
+    learning_rate: PositiveFloat = 5e-5
+    """Peak learning rate."""
+    lr_scheduler_type: str = "linear"
+    """Schedule by transformers' name."""
+    warmup_steps: NonNegativeFloat = 0
+    """Steps of warm-up; below 1 a share of all steps."""
+    weight_decay: NonNegativeFloat = 0.0
+    """Decoupled weight decay."""
+    max_grad_norm: NonNegativeFloat = 1.0
+    """Gradients are clipped to this norm; 0 leaves them."""
+    optim: str = "adamw_torch"
+    """Optimizer by transformers' name."""
+    adam_beta1: PositiveFloat = 0.9
+    adam_beta2: PositiveFloat = 0.999
+    adam_epsilon: PositiveFloat = 1e-8
+    bf16: bool = False
+    """bfloat16 autocast while training."""
+    fp16: bool = False
+    """float16 autocast with loss scaling, GPUs only."""
+    activation_checkpointing: bool = False
+    """Trade time for memory by recomputing activations."""
+    train_sampling_strategy: Literal["random", "sequential", "group_by_length"] = "random"
+    """Order of the rows."""
+
+    use_peft: bool = False
+    """Train a LoRA adapter (Hu et al. 2021) instead of all weights."""
+    lora_r: PositiveInt = 16
+    lora_alpha: PositiveInt = 32
+    lora_dropout: NonNegativeFloat = 0.0
+    lora_target_modules: str | tuple[str, ...] = "all-linear"
+    lora_modules_to_save: tuple[str, ...] = ()
+    merge_adapter: bool = False
+    """Save the whole model with the adapter merged in, rather than the adapter alone."""
+
+    logging_steps: PositiveInt = 10
+    """Steps between two lines of metrics.jsonl."""
+    save_strategy: Literal["no", "steps", "epoch"] = "epoch"
+    """When checkpoints are written."""
+    save_steps: PositiveInt = 500
+    save_total_limit: PositiveInt = 1
+    """How many checkpoints stay."""
+    extra_args: dict[str, JsonValue] = {}
+    """Further arguments of the underlying trainer, by its own names; an unknown one is an error."""
+
+
+def features(config: Config, rows: Sequence[Row]) -> Features:
+    """Nothing: most models need to know nothing of the data. `rows` are the training rows."""
+    return {}
+
+
+def arguments(cls: type[TrainingArguments], config: Config, **run: Any) -> TrainingArguments:
+    """The trainer's arguments: every field of `config` that has the same name there, then `extra_args`, then `run`.
+
+    Raises ConfigError for a key of `extra_args` that the trainer does not read or that is a field of its own.
+    """
+    known = cls.__dataclass_fields__
+    for key in config.extra_args:
+        if key not in known:
+            raise ConfigError(f"extra_args.{key}: {cls.__name__} has no such argument{did_you_mean(key, list(known))}")
+        if key in type(config).model_fields or key in run:
+            raise ConfigError(f"extra_args.{key}: write `{key}` beside `extra_args`, or leave it: POLAR sets it itself")
+    same = {name: getattr(config, name) for name in type(config).model_fields if name in known}
+    return cls(**{**same, **config.extra_args, **run})
+
+
+def check_columns(method: str, alternatives: Sequence[tuple[str, ...]], columns: Sequence[str]) -> None:
+    """Raise DataError unless all columns of one alternative are among `columns`."""
+    if not any(set(wanted) <= set(columns) for wanted in alternatives):
+        needs = " or ".join(" + ".join(f"`{name}`" for name in wanted) for wanted in alternatives)
+        has = ", ".join(f"`{name}`" for name in columns)
+        raise DataError(f"method `{method}` needs {needs}; the dataset has {has}. Map them with `columns: {{name: column}}` in the dataset")
+
+
+def fit(config: Config, example: Example) -> Example | None:
+    """`example` within `max_length`, as `on_too_long` says; None where it is dropped. Raises DataError for `fail`."""
+    length, limit = len(example["input_ids"]), config.max_length
+    if limit is None or length <= limit:
+        return example
+    if config.on_too_long == "drop":
+        return None
+    if config.on_too_long == "fail":
+        raise DataError(f"a row has {length} tokens, more than max_length {limit}; raise it, or choose on_too_long: drop, cut_right or cut_left")
+    kept = slice(length - limit, None) if config.on_too_long == "cut_left" else slice(limit)
+    return {name: value[kept] if len(value) == length else value for name, value in example.items()}

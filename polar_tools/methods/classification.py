@@ -1,0 +1,79 @@
+"""One label a text, by a new head on an encoder or decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from polar_tools.errors import DataError
+from polar_tools.methods import base
+from polar_tools.metrics.base import Prediction
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+
+ALIASES = ("cls",)
+
+
+class Config(base.Config):
+    """Fields of `classification`."""
+
+    method: Literal["classification"] = "classification"
+
+
+COLUMNS = (("text", "label"),)
+MODEL_CLASS = "AutoModelForSequenceClassification"
+METRICS = ("accuracy", "f1", "majority", "loss")
+
+
+def features(config: Config, rows: Sequence[base.Row]) -> base.Features:
+    """The labels of the training rows, sorted, as the model's configuration wants them."""
+    labels = sorted({str(row["label"]) for row in rows})
+    if len(labels) < 2:
+        raise DataError(f"classification needs at least two labels; the training rows have {labels}")
+    return {"num_labels": len(labels), "id2label": dict(enumerate(labels)), "label2id": {label: number for number, label in enumerate(labels)}}
+
+
+def render(
+    config: Config, processor: PreTrainedTokenizerBase, features: base.Features, rows: Sequence[base.Row]
+) -> list[base.Example]:
+    """Token ids of each text and the id of its label; raises DataError for a label that training never saw."""
+    known = features["label2id"]
+    unknown = sorted({str(row["label"]) for row in rows} - set(known))
+    if unknown:
+        raise DataError(f"labels {unknown} do not occur in the training rows, which have {sorted(known)}")
+    truncate = config.on_too_long == "cut_right" and config.max_length is not None
+    ids = processor([row["text"] for row in rows], truncation=truncate, max_length=config.max_length if truncate else None).input_ids
+    return [{"input_ids": list(line), "labels": [known[str(row["label"])]]} for line, row in zip(ids, rows, strict=True)]
+
+
+def build_trainer(
+    config: Config, model: PreTrainedModel, processor: PreTrainedTokenizerBase, dataset: Dataset, callbacks: list[Any], **run: Any
+) -> Trainer:
+    """transformers' Trainer; each batch is padded to its longest row."""
+    from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
+
+    args = base.arguments(TrainingArguments, config, **run)
+    rows = dataset.map(lambda row: {"labels": row["labels"][0]}, keep_in_memory=True)
+    collator = DataCollatorWithPadding(processor)
+    return Trainer(model=model, args=args, train_dataset=rows, processing_class=processor, data_collator=collator, callbacks=callbacks)
+
+
+def predict(
+    config: Config,
+    model: PreTrainedModel,
+    processor: PreTrainedTokenizerBase,
+    features: base.Features,
+    rows: Sequence[base.Row],
+    generation: dict[str, Any],
+) -> list[Prediction]:
+    """The most probable label of each text."""
+    from polar_tools.inference import label_losses
+
+    examples = [base.fit(config, example) or example for example in render(config, processor, features, rows)]
+    outcomes = label_losses(model, processor, examples)
+    names = features["id2label"]
+    return [
+        Prediction(str(row["text"]), str(row["label"]), names[best], loss, 1) for row, (best, loss) in zip(rows, outcomes, strict=True)
+    ]

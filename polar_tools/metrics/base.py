@@ -1,0 +1,39 @@
+"""What every metric is given and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from polar_tools.errors import DataError
+from polar_tools.fields import Frozen
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One evaluated row, as it stands in predictions.jsonl.
+
+    `loss` is the summed cross-entropy of the reference in nats, `tokens` over how many targets it is summed.
+    """
+
+    input: str
+    reference: str
+    prediction: str | None
+    loss: float | None
+    tokens: int
+
+
+class Options(Frozen):
+    """Base of a metric's options; `name` is the metric's file."""
+
+    name: str
+
+
+def pairs(metric: str, predictions: Sequence[Prediction]) -> tuple[list[str], list[str]]:
+    """The predicted and the reference texts; raises DataError where there are none to compare."""
+    for number, row in enumerate(predictions):
+        if row.prediction is None:
+            raise DataError(f"metric `{metric}` needs predictions, but row {number} has none: the method of this experiment predicts nothing for such rows")
+        if not row.reference.strip():
+            raise DataError(f"metric `{metric}`: the reference of row {number} is empty; drop such rows with the filter `missing`")
+    return [row.prediction or "" for row in predictions], [row.reference for row in predictions]

@@ -1,0 +1,1 @@
+"""One file a stage of the DAG, all of one shape: run(spec, folder) -> Facts."""

@@ -1,0 +1,1 @@
+"""One file a storage backend, found by its SCHEME."""

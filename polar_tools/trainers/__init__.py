@@ -1,0 +1,1 @@
+"""Training loops that no library has, behind the same trainer interface."""
