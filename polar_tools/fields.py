@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
@@ -22,7 +22,7 @@ def did_you_mean(word: str, known: list[str]) -> str:
 class Frozen(BaseModel):
     """Base of every part of the config: immutable, no unknown key at any depth."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, defer_build=True, protected_namespaces=())
 
     @model_validator(mode="before")
     @classmethod
@@ -77,23 +77,31 @@ class Payload:
 PayloadPath = Annotated[str, Payload()]
 
 
-def marked(model: BaseModel, kind: type[T]) -> Iterator[tuple[str, T, Any]]:
-    """Every field of `model`, at any depth, that carries a marker of type `kind`: (path, marker, value)."""
+def marked(model: BaseModel, kind: type[T]) -> Iterator[tuple[str, T, str]]:
+    """Every string in a field of `model`, at any depth, whose type carries a marker of `kind`: (path, marker, string)."""
     for name, field in type(model).model_fields.items():
         value = getattr(model, name)
-        markers = [m for m in field.metadata if isinstance(m, kind)]
-        for marker in markers:
-            yield from ((name, marker, item) for item in (value if isinstance(value, tuple) else (value,)))
-        if not markers:
-            yield from _marked_below(name, value, kind)
+        markers = [m for m in [*field.metadata, *_nested_metadata(field.annotation)] if isinstance(m, kind)]
+        for path, item in _leaves(name, value):
+            if isinstance(item, BaseModel):
+                yield from ((f"{path}.{below}", marker, text) for below, marker, text in marked(item, kind))
+            elif isinstance(item, str):
+                yield from ((path, marker, item) for marker in markers)
 
 
-def _marked_below(path: str, value: Any, kind: type[T]) -> Iterator[tuple[str, T, Any]]:
-    if isinstance(value, BaseModel):
-        yield from ((f"{path}.{name}", marker, item) for name, marker, item in marked(value, kind))
-    elif isinstance(value, dict):
+def _nested_metadata(annotation: Any) -> Iterator[Any]:
+    """The markers inside a type such as `ModelRef | None` or `dict[str, ModelRef]`."""
+    yield from getattr(annotation, "__metadata__", ())
+    for argument in get_args(annotation):
+        yield from _nested_metadata(argument)
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
         for key, item in value.items():
-            yield from _marked_below(f"{path}.{key}", item, kind)
+            yield from _leaves(f"{path}.{key}", item)
     elif isinstance(value, (tuple, list)):
         for number, item in enumerate(value):
-            yield from _marked_below(f"{path}[{number}]", item, kind)
+            yield from _leaves(f"{path}.{number}", item)
+    else:
+        yield path, value

@@ -1,0 +1,255 @@
+"""The one way in which an artifact comes to be: compare, work, record, manifest.
+
+record.json says from what (the same bytes for the same work); manifest.json is written last, points to the record by its
+sha256 and adds what differs from run to run. An artifact without a manifest does not exist.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import resource
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import polar_tools
+from polar_tools.errors import UserError
+from polar_tools.specs import Spec, thaw
+
+OWN = ("spec.json", "record.json", "manifest.json", ".work.json")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a stage found out: `recorded` is the same in every run of the same work, `measured` differs from run to run.
+
+    Files below the folders in `volatile` may differ too: they are hashed into the manifest, not into the record.
+    """
+
+    recorded: dict[str, Any] = field(default_factory=dict)
+    measured: dict[str, Any] = field(default_factory=dict)
+    volatile: tuple[str, ...] = ()
+
+
+Work = Callable[[Any, Path], Facts]
+
+
+class Records:
+    """What lies on disk below a root, each file read once."""
+
+    def __init__(self, root: Path = Path()) -> None:
+        self.root = root
+        self._hashes: dict[str, str | None] = {}
+
+    def hash(self, path: str) -> str | None:
+        """The sha256 of an artifact's record as its manifest vouches for it, or None where the artifact isn't there."""
+        if path not in self._hashes:
+            manifest = read_json(self.root / path / "manifest.json")
+            self._hashes[path] = None if manifest is None else manifest.get("record")
+        return self._hashes[path]
+
+    def origin(self, spec: Spec, frozen: bytes) -> dict[str, Any]:
+        """All that decides what an artifact holds: spec, inputs by the hash of their records, local files by theirs."""
+        return {
+            "spec": json.loads(frozen),
+            "inputs": {path: self.hash(path) for path in spec.inputs()},
+            "local_files": {path: sha256_of(self.root / path) for path in spec.local_files()},
+        }
+
+
+def make(folder: Path, stage: str, work: Work, libraries: Iterable[str] = ()) -> bool:
+    """Make the artifact in `folder` from its spec.json unless it is there already; returns whether there was work.
+
+    Paths in the spec are below the working directory. `libraries` are the packages whose versions the result depends on.
+    """
+    frozen = _read_spec(folder)
+    spec = thaw(frozen, str(folder / "spec.json"))
+    if spec.stage != stage:
+        raise UserError(f"{folder}/spec.json is for the stage `{spec.stage}`, not for `{stage}`")
+    origin = Records().origin(spec, frozen)
+    missing = [path for path, record in origin["inputs"].items() if record is None]
+    if missing:
+        raise UserError(f"{folder} is made from {', '.join(missing)}, not there yet: run `snakemake`, or this tool in the project's folder")
+    if _is_current(folder, origin):
+        _write_manifest(folder, read_json(folder / "manifest.json") or {})
+        return False
+    _claim(folder, origin)
+    started, clock = datetime.now(UTC), time.monotonic()
+    facts = work(spec, folder)
+    _write_record(folder, origin, facts, libraries)
+    _write_manifest(folder, _circumstances(folder, spec, facts, started, time.monotonic() - clock))
+    (folder / ".work.json").unlink()
+    return True
+
+
+def settle(folder: Path, frozen: bytes, spec: Spec, records: Records) -> None:
+    """Write spec.json where its bytes differ; let file times and the manifest's being there tell Snakemake the truth.
+
+    Snakemake sees work by time only. So the manifest of an artifact whose record or files are not what they should be is
+    removed where no input is newer than it, and a spec that was changed and changed back is made older than its manifest.
+    """
+    spec_file, manifest_file = folder / "spec.json", folder / "manifest.json"
+    if not spec_file.is_file() or spec_file.read_bytes() != frozen:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(spec_file, frozen)
+    manifest, record = read_json(manifest_file), read_json(folder / "record.json")
+    if manifest is None:
+        return
+    if record is None or manifest.get("record") != sha256_of(folder / "record.json") or _gone(folder, record):
+        return manifest_file.unlink()
+    sources = [spec_file, *(records.root / path / "manifest.json" for path in spec.inputs())]
+    sources += [records.root / path for path in spec.local_files()]
+    made = manifest_file.stat().st_mtime_ns
+    seen = any(path.exists() and path.stat().st_mtime_ns > made for path in sources)
+    fresh = record["spec"] == json.loads(frozen) and _inputs_unchanged(record, manifest, spec, records)
+    if fresh and spec_file.stat().st_mtime_ns > made:
+        os.utime(spec_file, ns=(made, made))
+    elif not fresh and not seen:
+        manifest_file.unlink()
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a JSON file, or None where there is no such file or it holds something else."""
+    try:
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files_of(folder: Path) -> list[str]:
+    """The files of an artifact but for its own book-keeping, sorted, as paths below `folder`."""
+    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(name for name in found if name not in OWN)
+
+
+def canonical(data: dict[str, Any]) -> bytes:
+    """`data` as JSON with sorted keys: the same bytes for the same data."""
+    return (json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def _read_spec(folder: Path) -> bytes:
+    try:
+        return (folder / "spec.json").read_bytes()
+    except OSError as error:
+        raise UserError(f"there is no {folder}/spec.json; `snakemake -n` writes the specs of a config") from error
+
+
+def _is_current(folder: Path, origin: dict[str, Any]) -> bool:
+    record = read_json(folder / "record.json")
+    return record is not None and {key: record.get(key) for key in origin} == origin and not _gone(folder, record)
+
+
+def _gone(folder: Path, record: dict[str, Any]) -> bool:
+    """Whether a file of the record is not there in its size. Contents are `verify`'s business."""
+    try:
+        return any((folder / name).stat().st_size != entry["size"] for name, entry in record["files"].items())
+    except OSError:
+        return True
+
+
+def _inputs_unchanged(record: dict[str, Any], manifest: dict[str, Any], spec: Spec, records: Records) -> bool:
+    if record["inputs"] != {path: records.hash(path) for path in spec.inputs()}:
+        return False
+    for path, known in record["local_files"].items():
+        if _signature(records.root / path) != manifest.get("local_files", {}).get(path) and sha256_of(records.root / path) != known:
+            return False
+    return set(record["local_files"]) == set(spec.local_files())
+
+
+def _signature(path: Path) -> list[int]:
+    """Size and time of a file: while they stay, it need not be read again."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _claim(folder: Path, origin: dict[str, Any]) -> None:
+    """Make way for the work: no manifest, no record, and nothing of another spec; what the same work left behind stays."""
+    (folder / "manifest.json").unlink(missing_ok=True)
+    record = read_json(folder / "record.json")
+    (folder / "record.json").unlink(missing_ok=True)
+    left = read_json(folder / ".work.json") or ({} if record is None else {key: record.get(key) for key in origin})
+    if left != origin:
+        _set_aside(folder)
+    _write(folder / ".work.json", canonical(origin))
+
+
+def _set_aside(folder: Path) -> None:
+    """Move what lies in `folder` to a hidden folder beside it, which keeps the last such lot."""
+    aside = folder.with_name(f".{folder.name}.aside")
+    left = [path for path in folder.iterdir() if path.name not in OWN]
+    if left:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+    for path in left:
+        path.rename(aside / path.name)
+
+
+def _write_record(folder: Path, origin: dict[str, Any], facts: Facts, libraries: Iterable[str]) -> None:
+    stable = [name for name in files_of(folder) if not name.startswith(_folders(facts.volatile))]
+    record = {
+        **origin,
+        "files": {name: _entry(folder / name) for name in stable},
+        "volatile": sorted(facts.volatile),
+        "versions": {name: metadata.version(name) for name in sorted(libraries)},
+        "facts": facts.recorded,
+    }
+    _write(folder / "record.json", canonical(record))
+
+
+def _circumstances(folder: Path, spec: Spec, facts: Facts, started: datetime, seconds: float) -> dict[str, Any]:
+    volatile = [name for name in files_of(folder) if name.startswith(_folders(facts.volatile))]
+    return {
+        "files": {name: _entry(folder / name) for name in volatile},
+        "local_files": {path: _signature(Path(path)) for path in spec.local_files()},
+        "measured": {
+            "seconds": round(seconds, 3),
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            **facts.measured,
+        },
+        "started": started.isoformat(timespec="seconds"),
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "polar_tools": polar_tools.__version__,
+    }
+
+
+def _folders(volatile: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{name}/" for name in volatile)
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    return {"sha256": sha256_of(path), "size": path.stat().st_size}
+
+
+def _write_manifest(folder: Path, circumstances: dict[str, Any]) -> None:
+    _write(folder / "manifest.json", canonical({**circumstances, "record": sha256_of(folder / "record.json")}))
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, and onto the disk before its name is."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

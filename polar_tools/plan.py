@@ -1,0 +1,174 @@
+"""Config -> artifacts: where each lies, what it is made from, and the spec that its tool reads. Knows no Snakemake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from polar_tools import artifact, discovery, storage
+from polar_tools.config import Config, Evaluation, Resources
+from polar_tools.errors import ConfigError
+from polar_tools.methods.base import Config as Experiment
+from polar_tools.specs import (
+    ConvertSpec,
+    EvaluateSpec,
+    Measured,
+    MirrorSpec,
+    PrepareSpec,
+    Reported,
+    ReportSpec,
+    Spec,
+    TokenizeSpec,
+    TrainSpec,
+    freeze,
+)
+
+REPORT = "results/report"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One folder to be made: its path below the working directory, and its spec."""
+
+    path: str
+    spec: Spec
+
+    @cached_property
+    def frozen(self) -> bytes:
+        """The bytes of spec.json."""
+        return freeze(self.spec)
+
+
+class Plan:
+    """Every artifact that a config asks for, by path; raises ConfigError where the config can't be planned."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.artifacts: dict[str, Artifact] = {}
+        reported = {name: self._experiment(name, experiment) for name, experiment in sorted(config.experiments.items())}
+        self._add(REPORT, ReportSpec(project_name=config.project_name, experiments=reported))
+
+    def inputs(self, path: str) -> list[str]:
+        """What a rule waits for besides the spec: the manifests of the inputs, and local files, sorted."""
+        spec = self.artifacts[path].spec
+        return [f"{folder}/manifest.json" for folder in spec.inputs()] + spec.local_files()
+
+    def targets(self) -> list[str]:
+        """The manifests of all artifacts."""
+        return [f"{path}/manifest.json" for path in self.artifacts]
+
+    def settle(self, root: Path = Path()) -> None:
+        """Bring the spec.json files below `root` up to date and drop manifests that no longer tell the truth."""
+        records = artifact.Records(root)
+        for path, made in self.artifacts.items():
+            artifact.settle(root / path, made.frozen, made.spec, records)
+
+    def gpus(self, path: str) -> int:
+        """GPUs that the artifact's job needs."""
+        experiment = getattr(self.artifacts[path].spec, "experiment", None)
+        return experiment.gpus if experiment is not None and self.artifacts[path].spec.stage in {"train", "evaluate"} else 0
+
+    def threads(self, path: str) -> int:
+        """CPU threads that the artifact's job needs."""
+        experiment = getattr(self.artifacts[path].spec, "experiment", None)
+        return experiment.threads if experiment is not None else 1
+
+    def resources(self, stage: str) -> Resources:
+        """Memory and time limit of a stage's jobs."""
+        found: Resources = getattr(self.config.run.resources, stage)
+        return found
+
+    def _add(self, path: str, spec: Spec) -> str:
+        """Plan an artifact, once; returns the path of its payload."""
+        self.artifacts.setdefault(path, Artifact(path, spec))
+        return f"{path}/{spec.PAYLOAD}"
+
+    def _mirror(self, section: str, name: str) -> str:
+        origin = self.config.models[name] if section == "models" else self.config.datasets[name]
+        if "://" not in origin.source:
+            return self._mirror(section, origin.source)
+        try:
+            storage.check(origin.source, origin.sha256)
+        except ConfigError as error:
+            raise ConfigError(f"{section}.{name}: {error}") from error
+        return self._add(f"resources/{section}/{name}", MirrorSpec(source=origin.source, sha256=origin.sha256))
+
+    def _model(self, name: str) -> str:
+        snapshot = self._mirror("models", name)
+        gguf_file = self.config.models[name].gguf_file
+        if gguf_file is None:
+            return snapshot
+        return self._add(f"results/models/{name}", ConvertSpec(model=snapshot, gguf_file=gguf_file))
+
+    def _dataset(self, name: str) -> str:
+        dataset = self.config.datasets[name]
+        snapshot = self._mirror("datasets", name)
+        spec = PrepareSpec(
+            source=snapshot, format=dataset.format, columns=dataset.columns, filters=dataset.filters, split=dataset.split
+        )
+        return self._add(f"results/datasets/{name}", spec)
+
+    def _start(self, name: str, seed: int) -> str:
+        """The model that a run with `seed` of experiment `name` starts from."""
+        model = self.config.experiments[name].model
+        parent = self.config.experiments.get(model)
+        if parent is None:
+            return self._model(model)
+        if seed not in parent.seeds:
+            raise ConfigError(f"experiments.{name}.seeds: {seed} is not a seed of `{model}`, from which it starts (it has {list(parent.seeds)})")
+        return f"results/{model}/seed{seed}/train/{TrainSpec.PAYLOAD}"
+
+    def _tokenize(self, name: str, experiment: Experiment) -> str:
+        parent = self.config.experiments.get(experiment.model)
+        source = self._model(experiment.model) if parent is None else f"results/{experiment.model}/tokenize/{TokenizeSpec.PAYLOAD}"
+        return self._add(f"results/{name}/tokenize", TokenizeSpec(experiment=self._bound(experiment, source)))
+
+    def _bound(self, experiment: Experiment, model: str) -> Experiment:
+        """`experiment` with its references turned into paths."""
+        return experiment.model_copy(update={"model": model, "dataset": self._dataset(experiment.dataset), "evaluations": ()})
+
+    def _experiment(self, name: str, experiment: Experiment) -> Reported:
+        tokenizer = self._tokenize(name, experiment)
+        trainings = {f"seed{seed}": self._train(name, experiment, tokenizer, seed) for seed in experiment.seeds}
+        evaluations = {
+            evaluation: Measured(
+                base=self._evaluate(name, experiment, tokenizer, evaluation, experiment.seeds[0], None),
+                runs={
+                    run: self._evaluate(name, experiment, tokenizer, evaluation, seed, trainings[run])
+                    for run, seed in ((f"seed{seed}", seed) for seed in experiment.seeds)
+                },
+            )
+            for evaluation in experiment.evaluations
+        }
+        return Reported(
+            method=experiment.method, model=experiment.model, dataset=experiment.dataset, trainings=trainings, evaluations=evaluations
+        )
+
+    def _train(self, name: str, experiment: Experiment, tokenizer: str, seed: int) -> str:
+        bound = self._bound(experiment, self._start(name, seed))
+        return self._add(f"results/{name}/seed{seed}/train", TrainSpec(tokenizer=tokenizer, seed=seed, experiment=bound))
+
+    def _evaluate(
+        self, name: str, experiment: Experiment, tokenizer: str, evaluation_name: str, seed: int, trained: str | None
+    ) -> str:
+        evaluation: Evaluation = self.config.evaluations[evaluation_name]
+        metrics = evaluation.metrics or tuple(_default_metrics(experiment.method))
+        spec = EvaluateSpec(
+            tokenizer=tokenizer,
+            trained=trained,
+            test=self._dataset(evaluation.dataset),
+            metrics=metrics,
+            generation=evaluation.generation,
+            seed=evaluation.seed,
+            head_seed=seed,
+            experiment=self._bound(experiment, self._start(name, seed)),
+        )
+        run = "base" if trained is None else f"seed{seed}"
+        return self._add(f"results/{name}/{run}/evaluate/{evaluation_name}", spec)
+
+
+def _default_metrics(method: str) -> Iterator[object]:
+    for metric in discovery.load("methods", method).METRICS:
+        yield discovery.load("metrics", metric).Options()

