@@ -66,10 +66,11 @@ class Records:
         }
 
 
-def make(folder: Path, stage: str, work: Work, libraries: Iterable[str] = ()) -> bool:
+def make(folder: Path, stage: str, work: Work, libraries: Callable[[], Iterable[str]] = tuple) -> bool:
     """Make the artifact in `folder` from its spec.json unless it is there already; returns whether there was work.
 
-    Paths in the spec are below the working directory. `libraries` are the packages whose versions the result depends on.
+    Paths in the spec are below the working directory. `libraries` gives the packages whose
+    versions the result depends on; it and `work` are called only where there is work, so that comparing stays cheap.
     """
     frozen = _read_spec(folder)
     spec = thaw(frozen, str(folder / "spec.json"))
@@ -85,7 +86,7 @@ def make(folder: Path, stage: str, work: Work, libraries: Iterable[str] = ()) ->
     _claim(folder, origin)
     started, clock = datetime.now(UTC), time.monotonic()
     facts = work(spec, folder)
-    _write_record(folder, origin, facts, libraries)
+    _write_record(folder, origin, facts, libraries())
     _write_manifest(folder, _circumstances(folder, spec, facts, started, time.monotonic() - clock))
     (folder / ".work.json").unlink()
     return True
@@ -115,6 +116,11 @@ def settle(folder: Path, frozen: bytes, spec: Spec, records: Records) -> None:
         os.utime(spec_file, ns=(made, made))
     elif not fresh and not seen:
         manifest_file.unlink()
+
+
+def is_done(folder: Path, spec: Spec, frozen: bytes, records: Records) -> bool:
+    """Whether the artifact in `folder` is there and made from what `frozen` and its inputs are now."""
+    return (folder / "manifest.json").is_file() and _is_current(folder, records.origin(spec, frozen))
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

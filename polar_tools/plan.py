@@ -65,6 +65,16 @@ class Plan:
         for path, made in self.artifacts.items():
             artifact.settle(root / path, made.frozen, made.spec, records)
 
+    def states(self, root: Path = Path()) -> dict[str, str]:
+        """Path -> "done" or "to make", in the order of the work; nothing is written."""
+        records = artifact.Records(root)
+        states: dict[str, str] = {}
+        for path, made in self.artifacts.items():
+            above = [states[folder] for folder in made.spec.inputs()]
+            done = "to make" not in above and artifact.is_done(root / path, made.spec, made.frozen, records)
+            states[path] = "done" if done else "to make"
+        return states
+
     def gpus(self, path: str) -> int:
         """GPUs that the artifact's job needs."""
         experiment = getattr(self.artifacts[path].spec, "experiment", None)

@@ -1,6 +1,7 @@
 """What every training method shares: the fields of an experiment, and what a method need not write itself.
 
-A method file has these names in this order: ALIASES, Config, COLUMNS, MODEL_CLASS, METRICS, features, render,
+A method file has these names in this order: ALIASES, Config, COLUMNS, MODEL_CLASS, TASK_TYPE (peft's),
+METRICS, features, render,
 build_trainer, predict. What it doesn't need it takes from here.
 """
 

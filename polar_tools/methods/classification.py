@@ -24,6 +24,7 @@ class Config(base.Config):
 
 COLUMNS = (("text", "label"),)
 MODEL_CLASS = "AutoModelForSequenceClassification"
+TASK_TYPE = "SEQ_CLS"
 METRICS = ("accuracy", "f1", "majority", "loss")
 
 

@@ -29,6 +29,7 @@ class Config(base.Config):
 
 COLUMNS = (("messages",), ("prompt", "completion"), ("text",))
 MODEL_CLASS = "AutoModelForCausalLM"
+TASK_TYPE = "CAUSAL_LM"
 METRICS = ("rouge", "loss")
 features = base.features
 

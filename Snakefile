@@ -1,0 +1,48 @@
+# Config -> validated -> plan -> rules. Every rule makes one artifact folder; see CONTRIBUTING.md.
+import os
+
+from snakemake.exceptions import WorkflowError
+
+from polar_tools import config as configuration
+from polar_tools.errors import PolarError
+from polar_tools.plan import Plan
+
+
+configfile: "config/config.yaml"
+
+
+# Plain `snakemake` uses every core of this machine; a profile cannot say so, for `cores` would bind a cluster too.
+if workflow.resource_settings.nodes is None and workflow.resource_settings.cores is None:
+    workflow.resource_settings.cores = os.cpu_count()
+
+try:
+    for file in workflow.configfiles:
+        configuration.read(Path(file))
+    PLAN = Plan(configuration.parse(config, ", ".join(map(str, workflow.configfiles))))
+    if workflow.is_main_process:
+        PLAN.settle()
+except PolarError as error:
+    raise WorkflowError(str(error)) from None
+
+
+wildcard_constraints:
+    section="models|datasets",
+    experiment="|".join(map(re.escape, PLAN.config.experiments)),
+    evaluation="|".join(map(re.escape, PLAN.config.evaluations)) or "none",
+    name="[^/]+",
+    run=r"base|seed\d+",
+
+
+localrules:
+    all,
+
+
+rule all:
+    input:
+        PLAN.targets(),
+    default_target: True
+
+
+for stage in ("mirror", "convert", "prepare", "tokenize", "train", "evaluate", "report"):
+
+    include: f"workflow/rules/{stage}.smk"

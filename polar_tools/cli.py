@@ -1,0 +1,89 @@
+"""`polar-tools`: the list of commands is the list of files in commands/; errors end here, in one readable message."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import pkgutil
+import sys
+
+import click
+
+from polar_tools import __version__, commands
+from polar_tools.errors import PolarError
+
+STOPPED_BY_HAND = 130
+
+
+class Commands(click.Group):
+    """Finds each command in the file of its name, and imports it only when it is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands, sorted."""
+        return sorted(info.name.replace("_", "-") for info in pkgutil.iter_modules(commands.__path__))
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The command `name`; None where there is no such file."""
+        if name not in self.list_commands(ctx):
+            return None
+        command: click.Command = importlib.import_module(f"polar_tools.commands.{name.replace('-', '_')}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click, with a suggestion for a name that is nearly right."""
+        from difflib import get_close_matches
+
+        if args and not args[0].startswith("-") and (close := get_close_matches(args[0], self.list_commands(ctx), 1)) and close[0] != args[0]:
+            ctx.fail(f"no such command `{args[0]}`, did you mean `{close[0]}`?")
+        return super().resolve_command(ctx, args)
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="polar-tools")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def group(debug: bool) -> None:
+    """One config file in, versioned and verifiable results out.
+
+    The stages of the workflow work on a spec.json each; `snakemake` calls them, and so can you:
+
+    \b
+      polar-tools check config/config.yaml
+      polar-tools train results/describe/seed0/train/spec.json
+      polar-tools verify results/describe
+
+    Exit status: 0 done, 2 your input, 1 the world (network, disk, damaged bytes), 75 run the same command again.
+    """
+
+
+def main() -> None:
+    """Run the command line; a PolarError becomes its message and its exit status."""
+    debug = "--debug" in sys.argv or bool(os.environ.get("POLAR_DEBUG"))
+    try:
+        group(standalone_mode=False)
+    except click.exceptions.Exit as exit:
+        sys.exit(exit.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(STOPPED_BY_HAND)
+    except Exception as error:
+        if debug:
+            raise
+        message, status = explain(error)
+        click.echo(f"error: {message}", err=True)
+        sys.exit(status)
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """What a person should read of `error`, and the exit status."""
+    if isinstance(error, PolarError):
+        return str(error), error.exit_status
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC or "No space left on device" in str(error):
+        return "no space left on the disk; nothing unfinished counts as done: free some, then run the same command again", 1
+    if isinstance(error, ModuleNotFoundError):
+        return f"the package `{error.name}` is not installed; `pip install 'polar-tools[workflow,train,evaluate]'` installs all that the stages use", 2
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1
+    return f"{type(error).__name__}: {error} (this looks like a bug; `polar-tools --debug ...` shows where)", 1

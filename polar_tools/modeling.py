@@ -1,0 +1,94 @@
+"""Load models and tokenizers, attach adapters. What a run depends on besides its data is set here: seeds, threads, device."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polar_tools.errors import ConfigError, UserError, WorldError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from polar_tools.methods.base import Config, Features
+
+LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors")
+
+
+def seed_everything(seed: int, threads: int, gpus: int = 0) -> None:
+    """Make what follows repeatable: seeds, number of threads, deterministic kernels. Raises WorldError without the GPUs."""
+    import torch
+    from transformers import set_seed
+
+    torch.set_num_threads(threads)
+    set_seed(seed)
+    if gpus > torch.cuda.device_count():
+        raise WorldError(f"the config asks for gpus: {gpus}, but this machine shows {torch.cuda.device_count()}; set `gpus: 0` to run on the CPU")
+
+
+def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
+    """The tokenizer in a folder; raises UserError where there is none."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(path, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise UserError(f"there is no tokenizer that transformers can load in {path}: {_first_line(error)}") from error
+
+
+def load_model(path: str, model_class: str, config: Config, features: Features) -> PreTrainedModel:
+    """The model in a folder, in the type and with the attention that `config` names; an adapter is merged into its base.
+
+    `features` are settings that the data decide, such as the labels of a new head.
+    """
+    import torch
+    import transformers
+
+    adapter = Path(path) / "adapter_config.json"
+    base = json.loads(adapter.read_bytes())["base_model_name_or_path"] if adapter.is_file() else path
+    options = {"dtype": getattr(torch, config.dtype), "attn_implementation": config.attn_implementation, "local_files_only": True}
+    try:
+        model = getattr(transformers, model_class).from_pretrained(base, **options, **features)
+    except (OSError, ValueError, ImportError) as error:
+        raise UserError(f"the model in {base} can't be loaded as {model_class}: {_first_line(error)}") from error
+    if adapter.is_file():
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, path).merge_and_unload()
+    return model.to("cuda" if config.gpus else "cpu")
+
+
+def attach_adapter(model: PreTrainedModel, config: Config, base: str, task_type: str) -> PreTrainedModel:
+    """`model` with a new LoRA adapter, if `config` asks for one; raises ConfigError where its target modules match nothing."""
+    if not config.use_peft:
+        return model
+    from peft import LoraConfig, get_peft_model
+
+    targets = config.lora_target_modules
+    lora = LoraConfig(
+        r=config.lora_r,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        target_modules=targets if isinstance(targets, str) else list(targets),
+        modules_to_save=list(config.lora_modules_to_save) or None,
+        task_type=task_type,
+    )
+    try:
+        adapted = get_peft_model(model, lora)
+    except ValueError as error:
+        raise ConfigError(f"lora_target_modules: {_first_line(error)}") from error
+    adapted.peft_config["default"].base_model_name_or_path = base
+    return adapted
+
+
+def load_features(tokenizer: str) -> Features:
+    """What the tokenize stage found out about the data for the model's configuration."""
+    features: dict[str, Any] = json.loads((Path(tokenizer) / "features.json").read_bytes())
+    if "id2label" in features:
+        features["id2label"] = {int(number): label for number, label in features["id2label"].items()}
+    return features
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,54 @@
+"""What several commands take: the spec of a stage, and options made from the fields of a pydantic model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+ONLINE = {"mirror"}
+"""Stages that reach out; all others work where there is no network, and must not notice one."""
+
+Decorated = Callable[..., Any]
+
+
+def spec_argument(required: bool = True) -> Callable[[Decorated], Decorated]:
+    """The argument SPEC: a spec.json, or the folder in which it lies."""
+    return click.argument("spec", required=required, type=click.Path(path_type=Path))
+
+
+def from_fields(model: type[BaseModel], *names: str) -> Callable[[Decorated], Decorated]:
+    """One option for each named field of `model`: its name with dashes, its docstring as help."""
+
+    def decorate(function: Decorated) -> Decorated:
+        for name in reversed(names):
+            function = click.option(f"--{name.replace('_', '-')}", help=model.model_fields[name].description)(function)
+        return function
+
+    return decorate
+
+
+def run_stage(stage: str, spec: Path) -> None:
+    """Make the artifact of `spec` and say in one line what happened."""
+    import importlib
+    import time
+
+    from polar_tools import artifact
+
+    if stage not in ONLINE:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
+    folder = spec.parent if spec.name == "spec.json" else spec
+    clock = time.monotonic()
+
+    def module() -> ModuleType:
+        return importlib.import_module(f"polar_tools.stages.{stage}")
+
+    worked = artifact.make(folder, stage, lambda *told: module().run(*told), lambda: module().LIBRARIES)
+    click.echo(f"{folder}: {f'made in {time.monotonic() - clock:.1f} s' if worked else 'up to date'}")

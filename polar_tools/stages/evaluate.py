@@ -1,0 +1,63 @@
+"""Measure one model on one evaluation: the untouched model and every trained one by this same code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from polar_tools import datasets, discovery, modeling
+from polar_tools.artifact import Facts, canonical, sha256_of
+from polar_tools.errors import DataError, IntegrityError
+from polar_tools.methods import base
+from polar_tools.metrics.base import Options, Prediction
+from polar_tools.specs import EvaluateSpec
+
+LIBRARIES = (*modeling.LIBRARIES, "peft", "pyarrow", "rouge-score", "scikit-learn")
+
+
+def run(spec: EvaluateSpec, folder: Path) -> Facts:
+    """Write predictions.jsonl, a line a test row, and report.json with the metrics."""
+    config = spec.experiment
+    method = discovery.load("methods", config.method)
+    rows = datasets.read_rows(Path(spec.test) / "test.parquet")
+    base.check_columns(config.method, method.COLUMNS, list(rows[0]))
+    _check_tokenizer(spec)
+    modeling.seed_everything(spec.head_seed, config.threads, config.gpus)
+    features = modeling.load_features(spec.tokenizer)
+    model = modeling.load_model(spec.trained or config.model, method.MODEL_CLASS, config, features).eval()
+    modeling.seed_everything(spec.seed, config.threads, config.gpus)
+    generation = spec.generation.model_dump(exclude_none=True)
+    predictions = method.predict(config, model, modeling.load_tokenizer(spec.tokenizer), features, rows, generation)
+    metrics = measure(predictions, spec.metrics)
+    _write_predictions(predictions, folder / "predictions.jsonl")
+    (folder / "report.json").write_bytes(canonical({"rows": len(predictions), "metrics": metrics}))
+    return Facts(recorded={"rows": len(predictions), "metrics": metrics})
+
+
+def measure(predictions: Sequence[Prediction], metrics: Sequence[Options]) -> dict[str, float]:
+    """Every number that `metrics` give; raises DataError where two of them give a number of the same name."""
+    numbers: dict[str, float] = {}
+    for options in metrics:
+        found = discovery.load("metrics", options.name).compute(predictions, options)
+        if twice := sorted(set(found) & set(numbers)):
+            raise DataError(f"metric `{options.name}` gives {', '.join(twice)}, which another metric of this evaluation gave already")
+        numbers |= found
+    return numbers
+
+
+def _check_tokenizer(spec: EvaluateSpec) -> None:
+    """The tokenizer and chat template that a trained model carries must be those its training tokens were made with."""
+    if spec.trained is None:
+        return
+    for file in sorted(Path(spec.tokenizer).iterdir()):
+        copy = Path(spec.trained) / file.name
+        if file.name != "features.json" and (not copy.is_file() or sha256_of(copy) != sha256_of(file)):
+            raise IntegrityError(f"{copy} is not the {file.name} that this model was trained with; make {spec.trained} again")
+
+
+def _write_predictions(predictions: Sequence[Prediction], file: Path) -> None:
+    with file.open("w", encoding="utf-8") as output:
+        for row in predictions:
+            output.write(json.dumps(asdict(row), ensure_ascii=False, sort_keys=True) + "\n")

@@ -1,0 +1,85 @@
+"""Train one run of an experiment. The method knows how; this file knows no method."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polar_tools import discovery, modeling
+from polar_tools.artifact import Facts
+from polar_tools.errors import UnfinishedError, WorldError
+from polar_tools.specs import TrainSpec
+
+if TYPE_CHECKING:
+    from transformers import Trainer
+
+LIBRARIES = (*modeling.LIBRARIES, "accelerate", "datasets", "numpy", "peft", "trl")
+
+
+def run(spec: TrainSpec, folder: Path) -> Facts:
+    """Write model/ (weights or adapter, tokenizer), checkpoints/ and metrics.jsonl."""
+    from polar_tools.training import checkpoints
+
+    trainer = _build(spec, folder)
+    checkpoint = checkpoints.newest(folder / "checkpoints")
+    if checkpoint is not None:
+        print(f"going on from {checkpoint}", flush=True)
+    outcome = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    _check_finished(trainer)
+    _save(trainer, spec, folder / spec.PAYLOAD)
+    logged = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return Facts(
+        recorded={"seed": spec.seed, "steps": trainer.state.global_step, "first_loss": logged[0], "last_loss": logged[-1]} if logged else {},
+        measured={"train_seconds": round(outcome.metrics["train_runtime"], 3)},
+        volatile=("checkpoints",),
+    )
+
+
+def _build(spec: TrainSpec, folder: Path) -> Trainer:
+    """Model, adapter, tokens and callbacks, put together by the method."""
+    import pyarrow.parquet as pq
+    from datasets import Dataset
+
+    from polar_tools.training import checkpoints
+    from polar_tools.training.metrics_log import MetricsLog
+
+    config = spec.experiment
+    method = discovery.load("methods", config.method)
+    modeling.seed_everything(spec.seed, config.threads, config.gpus)
+    model = modeling.load_model(config.model, method.MODEL_CLASS, config, modeling.load_features(spec.tokenizer))
+    tokens = Dataset(pq.read_table(Path(spec.tokenizer).parent / "tokens" / "train.parquet"))
+    trainer: Trainer = method.build_trainer(
+        config,
+        modeling.attach_adapter(model, config, config.model, method.TASK_TYPE),
+        modeling.load_tokenizer(spec.tokenizer),
+        tokens,
+        [MetricsLog(folder / "metrics.jsonl"), checkpoints.MarkComplete()],
+        output_dir=str(folder / "checkpoints"),
+        seed=spec.seed,
+        use_cpu=config.gpus == 0,
+        report_to="none",
+        disable_tqdm=True,
+    )
+    return trainer
+
+
+def _check_finished(trainer: Trainer) -> None:
+    """The trainer returns as if all were well also when it was told to stop."""
+    if trainer.state.global_step < trainer.state.max_steps:
+        raise UnfinishedError(f"stopped after step {trainer.state.global_step} of {trainer.state.max_steps}; run the same command again to go on")
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    if not all(math.isfinite(float(loss)) for loss in losses):
+        raise WorldError("the loss became NaN or infinite; lower learning_rate or max_grad_norm")
+
+
+def _save(trainer: Trainer, spec: TrainSpec, target: Path) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    model: Any = trainer.model
+    if spec.experiment.use_peft and spec.experiment.merge_adapter:
+        model = model.merge_and_unload()
+    model.save_pretrained(target)
+    for file in sorted(Path(spec.tokenizer).iterdir()):
+        if file.name != "features.json":
+            shutil.copyfile(file, target / file.name)

@@ -1,0 +1,15 @@
+rule convert:
+    input:
+        spec="results/models/{name}/spec.json",
+        parts=lambda w: PLAN.inputs(f"results/models/{w.name}"),
+    output:
+        "results/models/{name}/manifest.json",
+    log:
+        "logs/models/{name}.log",
+    benchmark:
+        "benchmarks/models/{name}.tsv"
+    resources:
+        mem_mb=PLAN.resources("convert").mem_mb,
+        runtime=PLAN.resources("convert").runtime,
+    shell:
+        "polar-tools convert-model {input.spec} > {log} 2>&1"

@@ -1,0 +1,17 @@
+rule evaluate:
+    input:
+        spec="results/{experiment}/{run}/evaluate/{evaluation}/spec.json",
+        parts=lambda w: PLAN.inputs(f"results/{w.experiment}/{w.run}/evaluate/{w.evaluation}"),
+    output:
+        "results/{experiment}/{run}/evaluate/{evaluation}/manifest.json",
+    log:
+        "logs/{experiment}/{run}/evaluate/{evaluation}.log",
+    benchmark:
+        "benchmarks/{experiment}/{run}/evaluate/{evaluation}.tsv"
+    threads: lambda w: PLAN.threads(f"results/{w.experiment}/{w.run}/evaluate/{w.evaluation}")
+    resources:
+        gpu=lambda w: PLAN.gpus(f"results/{w.experiment}/{w.run}/evaluate/{w.evaluation}"),
+        mem_mb=PLAN.resources("evaluate").mem_mb,
+        runtime=PLAN.resources("evaluate").runtime,
+    shell:
+        "polar-tools evaluate {input.spec} > {log} 2>&1"

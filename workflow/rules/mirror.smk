@@ -1,0 +1,20 @@
+# Compute nodes often have no network, so this runs where Snakemake does.
+localrules:
+    mirror,
+
+
+rule mirror:
+    input:
+        spec="resources/{section}/{name}/spec.json",
+        parts=lambda w: PLAN.inputs(f"resources/{w.section}/{w.name}"),
+    output:
+        "resources/{section}/{name}/manifest.json",
+    log:
+        "logs/resources/{section}/{name}.log",
+    benchmark:
+        "benchmarks/resources/{section}/{name}.tsv"
+    resources:
+        mem_mb=PLAN.resources("mirror").mem_mb,
+        runtime=PLAN.resources("mirror").runtime,
+    shell:
+        "polar-tools pull-push {input.spec} > {log} 2>&1"

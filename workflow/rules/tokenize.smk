@@ -1,0 +1,16 @@
+rule tokenize:
+    input:
+        spec="results/{experiment}/tokenize/spec.json",
+        parts=lambda w: PLAN.inputs(f"results/{w.experiment}/tokenize"),
+    output:
+        "results/{experiment}/tokenize/manifest.json",
+    log:
+        "logs/{experiment}/tokenize.log",
+    benchmark:
+        "benchmarks/{experiment}/tokenize.tsv"
+    threads: lambda w: PLAN.threads(f"results/{w.experiment}/tokenize")
+    resources:
+        mem_mb=PLAN.resources("tokenize").mem_mb,
+        runtime=PLAN.resources("tokenize").runtime,
+    shell:
+        "polar-tools tokenize {input.spec} > {log} 2>&1"
