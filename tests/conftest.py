@@ -1,0 +1,63 @@
+"""Fixtures that several tests share: tiny models, and a project in which everything has been made once."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from tests import tiny
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fix", action="store_true", help="Write generated files anew instead of failing where they are out of date.")
+
+
+def _once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """`folder`, made by whichever test process comes first."""
+    with FileLock(f"{folder}.lock"):
+        if not folder.is_dir():
+            unfinished = folder.with_suffix(".unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            make(unfinished)
+            unfinished.rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all test processes of this run share."""
+    base = tmp_path_factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
+
+
+@pytest.fixture(scope="session")
+def assets(shared: Path) -> Path:
+    """Tiny models and rows. Read only."""
+    return _once(shared / "tiny-assets", tiny.make_assets)
+
+
+@pytest.fixture(scope="session")
+def finished(shared: Path, assets: Path) -> Path:
+    """A tiny project after a whole run of its workflow. Read only: copy it with `project`."""
+
+    def make(folder: Path) -> None:
+        tiny.make_project(folder, assets)
+        done = tiny.run("snakemake", cwd=folder)
+        assert done.returncode == 0, done.stderr
+
+    return _once(shared / "tiny-finished", make)
+
+
+@pytest.fixture
+def project(finished: Path, tmp_path: Path) -> Path:
+    """A finished project of the test's own, with the times of the original."""
+    return Path(shutil.copytree(finished, tmp_path / "project", symlinks=True))
+
+
+@pytest.fixture
+def fresh(assets: Path, tmp_path: Path) -> Path:
+    """A project of the test's own in which nothing has been made."""
+    tiny.make_project(tmp_path / "project", assets)
+    return tmp_path / "project"
