@@ -1,0 +1,55 @@
+# `make run` and `make test` do all the set-up themselves, in .venv.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+# An index may serve several gigabytes of CUDA for a plain `torch`; this exact version is what was tried.
+INSTALL := $(BIN)/python -m pip install --quiet --constraint envs/cpu.txt torch==2.13.0 --editable
+
+.PHONY: run test test-all default-run lint format fix bench clean
+
+run: $(VENV)/installed-run  ## the default workflow
+	PATH="$(abspath $(BIN)):$$PATH" snakemake
+	@echo
+	@echo "Done. Open results/report/index.html. For more: . $(BIN)/activate"
+
+test: $(VENV)/installed-test  ## the fast tests
+	PATH="$(abspath $(BIN)):$$PATH" pytest -n 2 -m "not slow and not gpu and not slurm"
+
+test-all: $(VENV)/installed-test  ## every test that this machine can run
+	PATH="$(abspath $(BIN)):$$PATH" pytest -n 2 -m "not slow"
+	PATH="$(abspath $(BIN)):$$PATH" pytest -m slow
+
+default-run: $(VENV)/installed-test  ## the default workflow in a clean clone, with what it must reach
+	PATH="$(abspath $(BIN)):$$PATH" pytest -m slow tests/workflow/test_default_run.py
+
+lint: $(VENV)/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/snakefmt --check Snakefile workflow
+
+format: $(VENV)/installed-test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow
+
+fix: $(VENV)/installed-test  ## write the generated files anew
+	$(BIN)/pytest -q --fix tests/test_generated.py
+
+bench: $(VENV)/installed-test  ## start-up and planning, side by side
+	PATH="$(abspath $(BIN)):$$PATH" python bench/planning.py
+
+clean:  ## forget all results; what was fetched and made is gone
+	rm -rf resources results logs benchmarks .snakemake
+
+$(VENV)/bin/python:
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python 3.11 with venv is needed: apt-get install python3.11-venv, or make PYTHON=/path/to/python3.11" >&2; exit 1; }
+
+$(VENV)/installed-run: $(VENV)/bin/python pyproject.toml envs/cpu.txt
+	$(INSTALL) ".[workflow,train,evaluate]"
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/bin/python pyproject.toml envs/cpu.txt
+	$(INSTALL) ".[workflow,train,evaluate,dvc,dev]"
+	@touch $@ $(VENV)/installed-run
