@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -44,6 +45,8 @@ def run_stage(stage: str, spec: Path) -> None:
 
     if stage not in ONLINE:
         os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")  # bars are for a terminal; in a log they are noise
     folder = spec.parent if spec.name == "spec.json" else spec
     clock = time.monotonic()
 

@@ -41,6 +41,7 @@ def _build(spec: TrainSpec, folder: Path) -> Trainer:
     """Model, adapter, tokens and callbacks, put together by the method."""
     import pyarrow.parquet as pq
     from datasets import Dataset
+    from transformers import PrinterCallback
 
     from polar_tools.training import checkpoints
     from polar_tools.training.metrics_log import MetricsLog
@@ -62,6 +63,7 @@ def _build(spec: TrainSpec, folder: Path) -> Trainer:
         report_to="none",
         disable_tqdm=True,
     )
+    trainer.remove_callback(PrinterCallback)  # MetricsLog prints the same, for people
     return trainer
 
 
@@ -80,6 +82,7 @@ def _save(trainer: Trainer, spec: TrainSpec, target: Path) -> None:
     if spec.experiment.use_peft and spec.experiment.merge_adapter:
         model = model.merge_and_unload()
     model.save_pretrained(target)
+    (target / "README.md").unlink(missing_ok=True)  # peft's empty form of a model card says nothing true
     for file in sorted(Path(spec.tokenizer).iterdir()):
         if file.name != "features.json":
             shutil.copyfile(file, target / file.name)
