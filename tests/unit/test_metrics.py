@@ -1,0 +1,67 @@
+"""Metrics against hand-worked examples and the libraries' own numbers."""
+
+import math
+from typing import Any
+
+import pytest
+
+from polar_tools import discovery
+from polar_tools.errors import DataError
+from polar_tools.metrics.base import Prediction
+
+
+def score(name: str, rows: list[tuple[str | None, str]], **options: Any) -> dict[str, float]:
+    module = discovery.load("metrics", name)
+    predictions = [Prediction("", reference, text, 0.5, 2) for text, reference in rows]
+    numbers: dict[str, float] = module.compute(predictions, module.Options(**options))
+    return numbers
+
+
+def test_rouge_of_identical_korean_texts_is_one() -> None:
+    found = score("rouge", [("한국어 문장은 이렇게 씁니다", "한국어 문장은 이렇게 씁니다")])
+    assert found == {"rouge1": 1.0, "rouge2": 1.0, "rougeL": 1.0, "rougeLsum": 1.0}
+
+
+def test_rouge_worked_by_hand() -> None:
+    found = score("rouge", [("서울은 큰 도시다", "서울은 아주 큰 도시다")])
+    assert found["rouge1"] == pytest.approx(2 * (3 / 3) * (3 / 4) / (1 + 3 / 4))
+    assert found["rouge2"] == pytest.approx(2 * (1 / 2) * (1 / 3) / (1 / 2 + 1 / 3))
+
+
+def test_rouge_never_scores_an_empty_token_list_as_zero() -> None:
+    with pytest.raises(DataError, match="row 1.*tokenizer: word"):
+        score("rouge", [("plain", "plain"), ("한국어", "한국어")], tokenizer="rouge-default")
+
+
+def test_rouge_default_is_rouge_scores_own() -> None:
+    from rouge_score.rouge_scorer import RougeScorer
+
+    own = RougeScorer(["rougeL"], use_stemmer=True).score("The singers were singing", "a singer sings")["rougeL"].fmeasure
+    assert score("rouge", [("a singer sings", "The singers were singing")], tokenizer="rouge-default", use_stemmer=True)["rougeL"] == own
+
+
+def test_classification_numbers_worked_by_hand() -> None:
+    rows: list[tuple[str | None, str]] = [("a", "a"), ("a", "a"), ("b", "a"), ("b", "b")]
+    assert score("accuracy", rows) == {"accuracy": 0.75}
+    assert score("f1", rows)["macro_f1"] == pytest.approx((0.8 + 2 / 3) / 2)
+    constant = score("majority", rows)
+    as_if: list[tuple[str | None, str]] = [("a", reference) for _, reference in rows]
+    assert constant == {"majority_accuracy": 0.75, "majority_macro_f1": pytest.approx(score("f1", as_if)["macro_f1"])}
+
+
+def test_loss_is_a_mean_over_tokens() -> None:
+    module = discovery.load("metrics", "loss")
+    rows = [Prediction("", "x", None, 3.0, 1), Prediction("", "y", None, 3.0, 5)]
+    assert module.compute(rows, module.Options()) == {"loss": 1.0, "perplexity": pytest.approx(math.e)}
+
+
+@pytest.mark.parametrize("name", ["rouge", "accuracy", "f1", "majority"])
+def test_row_without_prediction_is_an_error(name: str) -> None:
+    with pytest.raises(DataError, match="row 1"):
+        score(name, [("a", "a"), (None, "a")])
+
+
+def test_row_without_loss_is_an_error() -> None:
+    module = discovery.load("metrics", "loss")
+    with pytest.raises(DataError, match="1 of 1"):
+        module.compute([Prediction("", "x", "x", None, 0)], module.Options())
