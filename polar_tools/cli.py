@@ -34,7 +34,12 @@ class Commands(click.Group):
         """As click, with a suggestion for a name that is nearly right."""
         from difflib import get_close_matches
 
-        if args and not args[0].startswith("-") and (close := get_close_matches(args[0], self.list_commands(ctx), 1)) and close[0] != args[0]:
+        if (
+            args
+            and not args[0].startswith("-")
+            and (close := get_close_matches(args[0], self.list_commands(ctx), 1))
+            and close[0] != args[0]
+        ):
             ctx.fail(f"no such command `{args[0]}`, did you mean `{close[0]}`?")
         return super().resolve_command(ctx, args)
 
@@ -80,10 +85,10 @@ def explain(error: Exception) -> tuple[str, int]:
     """What a person should read of `error`, and the exit status."""
     if isinstance(error, PolarError):
         return str(error), error.exit_status
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC or "No space left on device" in str(error):
+    if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left on device" in str(error):
         return "no space left on the disk; nothing unfinished counts as done: free some, then run the same command again", 1
     if isinstance(error, ModuleNotFoundError):
-        return f"the package `{error.name}` is not installed; `pip install 'polar-tools[workflow,train,evaluate]'` installs all that the stages use", 2
+        return f"the package `{error.name}` is not installed; install all with: pip install 'polar-tools[workflow,train,evaluate]'", 2
     if isinstance(error, OSError):
         return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1
     return f"{type(error).__name__}: {error} (this looks like a bug; `polar-tools --debug ...` shows where)", 1

@@ -106,8 +106,8 @@ def _from_records(records: Any, path: Path) -> pa.Table:
 
 def _read_csv(path: Path) -> pa.Table:
     """Every column as text: numbers and words such as NA stay what they are."""
-    from pyarrow import csv
     import pyarrow as pa
+    from pyarrow import csv
 
     parse = csv.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",", newlines_in_values=True)
     with csv.open_csv(path, parse_options=parse) as stream:

@@ -24,7 +24,9 @@ def seed_everything(seed: int, threads: int, gpus: int = 0) -> None:
     torch.set_num_threads(threads)
     set_seed(seed)
     if gpus > torch.cuda.device_count():
-        raise WorldError(f"the config asks for gpus: {gpus}, but this machine shows {torch.cuda.device_count()}; set `gpus: 0` to run on the CPU")
+        raise WorldError(
+            f"the config asks for gpus: {gpus}, but this machine shows {torch.cuda.device_count()}; set `gpus: 0` to run on the CPU"
+        )
 
 
 def load_tokenizer(path: str) -> PreTrainedTokenizerBase:

@@ -115,9 +115,7 @@ class Plan:
     def _dataset(self, name: str) -> str:
         dataset = self.config.datasets[name]
         snapshot = self._mirror("datasets", name)
-        spec = PrepareSpec(
-            source=snapshot, format=dataset.format, columns=dataset.columns, filters=dataset.filters, split=dataset.split
-        )
+        spec = PrepareSpec(source=snapshot, format=dataset.format, columns=dataset.columns, filters=dataset.filters, split=dataset.split)
         return self._add(f"results/datasets/{name}", spec)
 
     def _start(self, name: str, seed: int) -> str:
@@ -127,7 +125,9 @@ class Plan:
         if parent is None:
             return self._model(model)
         if seed not in parent.seeds:
-            raise ConfigError(f"experiments.{name}.seeds: {seed} is not a seed of `{model}`, from which it starts (it has {list(parent.seeds)})")
+            raise ConfigError(
+                f"experiments.{name}.seeds: {seed} is not a seed of `{model}`, from which it starts (it has {list(parent.seeds)})"
+            )
         return f"results/{model}/seed{seed}/train/{TrainSpec.PAYLOAD}"
 
     def _tokenize(self, name: str, experiment: Experiment) -> str:
@@ -160,9 +160,7 @@ class Plan:
         bound = self._bound(experiment, self._start(name, seed))
         return self._add(f"results/{name}/seed{seed}/train", TrainSpec(tokenizer=tokenizer, seed=seed, experiment=bound))
 
-    def _evaluate(
-        self, name: str, experiment: Experiment, tokenizer: str, evaluation_name: str, seed: int, trained: str | None
-    ) -> str:
+    def _evaluate(self, name: str, experiment: Experiment, tokenizer: str, evaluation_name: str, seed: int, trained: str | None) -> str:
         evaluation: Evaluation = self.config.evaluations[evaluation_name]
         metrics = evaluation.metrics or tuple(_default_metrics(experiment.method))
         spec = EvaluateSpec(

@@ -103,7 +103,11 @@ def _differences(folder: Path, root: Path) -> Iterator[str]:
         elif sha256_of(folder / name) != entry["sha256"]:
             yield f"{folder / name}: changed"
     for name in files_of(folder):
-        if name not in record["files"] and name not in manifest.get("files", {}) and not name.startswith(tuple(f"{v}/" for v in record["volatile"])):
+        if (
+            name not in record["files"]
+            and name not in manifest.get("files", {})
+            and not name.startswith(tuple(f"{v}/" for v in record["volatile"]))
+        ):
             yield f"{folder / name}: added"
     for name, known in sorted(record["inputs"].items()):
         if not (root / name / "record.json").is_file():

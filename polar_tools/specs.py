@@ -161,4 +161,6 @@ def thaw(data: bytes, origin: str) -> Spec:
         raw = json.loads(data)
         return SPECS[raw["stage"]].model_validate(raw)
     except (ValueError, KeyError, TypeError, ValidationError) as error:
-        raise UserError(f"{origin} is not a spec that this version can read ({type(error).__name__}); `snakemake -n` writes it anew") from error
+        raise UserError(
+            f"{origin} is not a spec that this version can read ({type(error).__name__}); `snakemake -n` writes it anew"
+        ) from error

@@ -145,6 +145,8 @@ def fit(config: Config, example: Example) -> Example | None:
     if config.on_too_long == "drop":
         return None
     if config.on_too_long == "fail":
-        raise DataError(f"a row has {length} tokens, more than max_length {limit}; raise it, or choose on_too_long: drop, cut_right or cut_left")
+        raise DataError(
+            f"a row has {length} tokens, more than max_length {limit}; raise it, or choose on_too_long: drop, cut_right or cut_left"
+        )
     kept = slice(length - limit, None) if config.on_too_long == "cut_left" else slice(limit)
     return {name: value[kept] if len(value) == length else value for name, value in example.items()}

@@ -33,12 +33,14 @@ def features(config: Config, rows: Sequence[base.Row]) -> base.Features:
     labels = sorted({str(row["label"]) for row in rows})
     if len(labels) < 2:
         raise DataError(f"classification needs at least two labels; the training rows have {labels}")
-    return {"num_labels": len(labels), "id2label": dict(enumerate(labels)), "label2id": {label: number for number, label in enumerate(labels)}}
+    return {
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: number for number, label in enumerate(labels)},
+    }
 
 
-def render(
-    config: Config, processor: PreTrainedTokenizerBase, features: base.Features, rows: Sequence[base.Row]
-) -> list[base.Example]:
+def render(config: Config, processor: PreTrainedTokenizerBase, features: base.Features, rows: Sequence[base.Row]) -> list[base.Example]:
     """Token ids of each text and the id of its label; raises DataError for a label that training never saw."""
     known = features["label2id"]
     unknown = sorted({str(row["label"]) for row in rows} - set(known))
@@ -75,6 +77,4 @@ def predict(
     examples = [base.fit(config, example) or example for example in render(config, processor, features, rows)]
     outcomes = label_losses(model, processor, examples)
     names = features["id2label"]
-    return [
-        Prediction(str(row["text"]), str(row["label"]), names[best], loss, 1) for row, (best, loss) in zip(rows, outcomes, strict=True)
-    ]
+    return [Prediction(str(row["text"]), str(row["label"]), names[best], loss, 1) for row, (best, loss) in zip(rows, outcomes, strict=True)]

@@ -110,7 +110,8 @@ def predict(
     losses = reference_losses(model, examples)
     written = generate(model, processor, prompts, generation) if "text" not in rows[0] else [None] * len(rows)
     return [
-        Prediction(_question(row), _answer(row), text, loss, tokens) for row, text, (loss, tokens) in zip(rows, written, losses, strict=True)
+        Prediction(_question(row), _answer(row), text, loss, tokens)
+        for row, text, (loss, tokens) in zip(rows, written, losses, strict=True)
     ]
 
 

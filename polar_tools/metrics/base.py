@@ -33,7 +33,9 @@ def pairs(metric: str, predictions: Sequence[Prediction]) -> tuple[list[str], li
     """The predicted and the reference texts; raises DataError where there are none to compare."""
     for number, row in enumerate(predictions):
         if row.prediction is None:
-            raise DataError(f"metric `{metric}` needs predictions, but row {number} has none: the method of this experiment predicts nothing for such rows")
+            raise DataError(
+                f"metric `{metric}` needs predictions, but row {number} has none: this method predicts nothing for such rows"
+            )
         if not row.reference.strip():
             raise DataError(f"metric `{metric}`: the reference of row {number} is empty; drop such rows with the filter `missing`")
     return [row.prediction or "" for row in predictions], [row.reference for row in predictions]

@@ -49,5 +49,7 @@ def _measure(config: base.Config, rendered: Sequence[base.Example], kept: Sequen
         "cut": 0 if config.max_length is None else sum(length > config.max_length for length in lengths) - (len(rendered) - len(kept)),
         "tokens": sum(len(example["input_ids"]) for example in kept),
         "trained_tokens": sum(label != base.IGNORED for example in kept for label in example["labels"]),
-        "length": {name: lengths[int((len(lengths) - 1) * share)] for name, share in {"min": 0, "median": 0.5, "p95": 0.95, "max": 1}.items()},
+        "length": {
+            name: lengths[int((len(lengths) - 1) * share)] for name, share in {"min": 0, "median": 0.5, "p95": 0.95, "max": 1}.items()
+        },
     }

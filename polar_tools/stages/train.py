@@ -31,7 +31,9 @@ def run(spec: TrainSpec, folder: Path) -> Facts:
     _save(trainer, spec, folder / spec.PAYLOAD)
     logged = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return Facts(
-        recorded={"seed": spec.seed, "steps": trainer.state.global_step, "first_loss": logged[0], "last_loss": logged[-1]} if logged else {},
+        recorded={"seed": spec.seed, "steps": trainer.state.global_step, "first_loss": logged[0], "last_loss": logged[-1]}
+        if logged
+        else {},
         measured={"train_seconds": round(outcome.metrics["train_runtime"], 3)},
         volatile=("checkpoints",),
     )
@@ -70,7 +72,9 @@ def _build(spec: TrainSpec, folder: Path) -> Trainer:
 def _check_finished(trainer: Trainer) -> None:
     """The trainer returns as if all were well also when it was told to stop."""
     if trainer.state.global_step < trainer.state.max_steps:
-        raise UnfinishedError(f"stopped after step {trainer.state.global_step} of {trainer.state.max_steps}; run the same command again to go on")
+        raise UnfinishedError(
+            f"stopped after step {trainer.state.global_step} of {trainer.state.max_steps}; run the same command again to go on"
+        )
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     if not all(math.isfinite(float(loss)) for loss in losses):
         raise WorldError("the loss became NaN or infinite; lower learning_rate or max_grad_norm")

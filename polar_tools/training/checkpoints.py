@@ -10,7 +10,7 @@ from transformers import TrainerCallback
 MARKER = "complete"
 
 
-class MarkComplete(TrainerCallback):  # type: ignore[misc]
+class MarkComplete(TrainerCallback):
     """Marks a checkpoint once the trainer has written all of it; a killed save stays without."""
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 
-class MetricsLog(TrainerCallback):  # type: ignore[misc]
+class MetricsLog(TrainerCallback):
     """Writes each logged step as a line; a resumed training begins with the lines of its checkpoint."""
 
     def __init__(self, file: Path) -> None:

@@ -78,7 +78,10 @@ def test_report_counts_rows_from_source_to_split(tmp_path: Path) -> None:
         (None, "there is no results/x/spec.json"),
         ("{}", "is not a spec"),
         ('{"stage": "mirror", "source": "file://a", "sha256": null}', "is for the stage `mirror`, not for `prepare`"),
-        ('{"stage": "prepare", "source": "a/snapshot", "format": "auto", "columns": {}, "filters": [], "split": {"test_size": 1}}', "made from a, not there yet"),
+        (
+            '{"stage": "prepare", "source": "a/snapshot", "format": "auto", "columns": {}, "filters": [], "split": {"test_size": 1}}',
+            "made from a, not there yet",
+        ),
     ],
 )
 def test_bad_spec(tmp_path: Path, spec: str | None, says: str) -> None:

@@ -37,7 +37,11 @@ def test_filter_keeps_exactly_these_rows(name: str, options: dict[str, Any], kep
 
 
 def test_first_words_cuts_and_joins_by_single_spaces() -> None:
-    assert apply("first_words", {"text": ["세 개의\n 단어 만", "one", None]}, column="text", words=3)["text"] == ["세 개의 단어", "one", None]
+    assert apply("first_words", {"text": ["세 개의\n 단어 만", "one", None]}, column="text", words=3)["text"] == [
+        "세 개의 단어",
+        "one",
+        None,
+    ]
 
 
 def test_sample_is_seeded_and_keeps_the_order() -> None:
@@ -48,7 +52,10 @@ def test_sample_is_seeded_and_keeps_the_order() -> None:
     assert first != other
 
 
-@pytest.mark.parametrize(("name", "options"), [("missing", {"columns": ["txt"]}), ("first_words", {"column": "txt", "words": 1}), ("duplicates", {"columns": ["txt"]})])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("missing", {"columns": ["txt"]}), ("first_words", {"column": "txt", "words": 1}), ("duplicates", {"columns": ["txt"]})],
+)
 def test_missing_column_lists_those_that_are_there(name: str, options: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="no column `txt`, did you mean `text`.*`text`, `label`, `n`"):
         apply(name, ROWS, **options)

@@ -18,7 +18,13 @@ TRAIN = "results/say/seed0/train"
 def long_training(project: Path) -> Path:
     """A finished project whose training now has to run for a few hundred steps more."""
     config = project / "config" / "config.yaml"
-    config.write_text(config.read_text(encoding="utf-8").replace("max_steps: 4\n    per_device_train_batch_size: 4\n    learning_rate: 1.0e-2\n    use_peft", "max_steps: 60\n    per_device_train_batch_size: 4\n    learning_rate: 1.0e-2\n    use_peft"), encoding="utf-8")
+    config.write_text(
+        config.read_text(encoding="utf-8").replace(
+            "max_steps: 4\n    per_device_train_batch_size: 4\n    learning_rate: 1.0e-2\n    use_peft",
+            "max_steps: 60\n    per_device_train_batch_size: 4\n    learning_rate: 1.0e-2\n    use_peft",
+        ),
+        encoding="utf-8",
+    )
     assert run("snakemake", "-n", cwd=project).returncode == 0
     return project
 
@@ -80,7 +86,9 @@ def test_checkpoints_of_another_spec_are_set_aside(long_training: Path) -> None:
 def test_killed_snakemake_finishes_with_the_same_command(fresh: Path) -> None:
     command = [str(Path(sys.executable).parent / "snakemake"), "results/datasets/kinds/manifest.json"]
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    job = subprocess.Popen(command, cwd=fresh, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    job = subprocess.Popen(
+        command, cwd=fresh, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     prepared = fresh / "results/datasets/kinds"
     while not (prepared / ".work.json").exists() and not (prepared / "manifest.json").exists():
         assert job.poll() is None

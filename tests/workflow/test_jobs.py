@@ -82,7 +82,12 @@ CHANGES = [
     ),
     Change(
         "filter of a shared dataset",
-        edit(("filters: [missing]\n    split: {test_size: 12, seed", "filters: [missing, {name: sample, rows: 50}]\n    split: {test_size: 12, seed")),
+        edit(
+            (
+                "filters: [missing]\n    split: {test_size: 12, seed",
+                "filters: [missing, {name: sample, rows: 50}]\n    split: {test_size: 12, seed",
+            )
+        ),
         {"results/datasets/sayings"} | SAY_AFTER_PREPARE,
     ),
     Change(
@@ -99,7 +104,10 @@ CHANGES = [
         ),
         {"results/say/base/evaluate/short", "results/say/seed0/evaluate/short", "results/report"},
     ),
-    Change("anything under run", edit(("nothing here changes a result", "a note"), ("run:\n", "run:\n  resources: {train: {mem_mb: 1, runtime: 2}}\n"))),
+    Change(
+        "anything under run",
+        edit(("nothing here changes a result", "a note"), ("run:\n", "run:\n  resources: {train: {mem_mb: 1, runtime: 2}}\n")),
+    ),
     Change(
         "a model file is deleted",
         delete("results/sort/seed0/train/model/model.safetensors"),
