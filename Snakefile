@@ -46,3 +46,13 @@ rule all:
 for stage in ("mirror", "convert", "prepare", "tokenize", "train", "evaluate", "report"):
 
     include: f"workflow/rules/{stage}.smk"
+
+
+# `snakemake experiment_NAME` makes one experiment: its trainings and measurements.
+for experiment in PLAN.config.experiments:
+
+    rule:
+        name:
+            f"experiment_{experiment}"
+        input:
+            PLAN.targets(f"results/{experiment}/"),

@@ -55,9 +55,9 @@ class Plan:
         spec = self.artifacts[path].spec
         return [f"{folder}/manifest.json" for folder in spec.inputs()] + spec.local_files()
 
-    def targets(self) -> list[str]:
-        """The manifests of all artifacts."""
-        return [f"{path}/manifest.json" for path in self.artifacts]
+    def targets(self, below: str = "") -> list[str]:
+        """The manifests of all artifacts whose paths begin with `below`."""
+        return [f"{path}/manifest.json" for path in self.artifacts if path.startswith(below)]
 
     def settle(self, root: Path = Path()) -> None:
         """Bring the spec.json files below `root` up to date and drop manifests that no longer tell the truth."""

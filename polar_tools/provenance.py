@@ -90,27 +90,28 @@ def verify(path: Path) -> tuple[list[str], list[str]]:
 
 def _differences(folder: Path, root: Path) -> Iterator[str]:
     manifest, record = read_json(folder / "manifest.json"), read_json(folder / "record.json")
+    shown = folder.relative_to(root)
     if manifest is None or record is None:
-        yield f"{folder}: {'manifest' if manifest is None else 'record'}.json is missing or damaged"
+        yield f"{shown}: {'manifest' if manifest is None else 'record'}.json is missing or damaged"
         return
     if manifest.get("record") != sha256_of(folder / "record.json"):
-        yield f"{folder / 'record.json'}: changed since the manifest was written"
+        yield f"{shown / 'record.json'}: changed since the manifest was written"
     if read_json(folder / "spec.json") != record["spec"]:
-        yield f"{folder / 'spec.json'}: not what this was made from; `snakemake` would make it again"
+        yield f"{shown / 'spec.json'}: not what this was made from; `snakemake` would make it again"
     for name, entry in sorted({**record["files"], **manifest.get("files", {})}.items()):
         if not (folder / name).is_file():
-            yield f"{folder / name}: missing"
+            yield f"{shown / name}: missing"
         elif sha256_of(folder / name) != entry["sha256"]:
-            yield f"{folder / name}: changed"
+            yield f"{shown / name}: changed"
     for name in files_of(folder):
         if (
             name not in record["files"]
             and name not in manifest.get("files", {})
             and not name.startswith(tuple(f"{v}/" for v in record["volatile"]))
         ):
-            yield f"{folder / name}: added"
+            yield f"{shown / name}: added"
     for name, known in sorted(record["inputs"].items()):
         if not (root / name / "record.json").is_file():
-            yield f"{folder}: {name}, from which it was made, is not there"
+            yield f"{shown}: {name}, from which it was made, is not there"
         elif sha256_of(root / name / "record.json") != known:
-            yield f"{folder}: was made from another state of {name}"
+            yield f"{shown}: was made from another state of {name}"

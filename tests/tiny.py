@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parent.parent
-WORKFLOW_FILES = ("Snakefile", "workflow", "profiles")
+WORKFLOW_FILES = ("Snakefile", "workflow", "profiles", "slurm")
 ANIMALS = {"cat": "purrs softly on the warm sofa", "dog": "barks loudly at the garden gate", "fish": "swims slowly in the clear pond"}
 
 CONFIG = """\
@@ -80,8 +80,7 @@ def make_project(folder: Path, assets: Path, config: str = CONFIG) -> None:
     """A working folder with the workflow of this repository, the assets and `config`."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in WORKFLOW_FILES:
-        source = REPOSITORY / name
-        shutil.copytree(source, folder / name) if source.is_dir() else shutil.copy2(source, folder / name)
+        subprocess.run(["cp", "-a", str(REPOSITORY / name), str(folder)], check=True)
     shutil.copytree(assets / "assets", folder / "assets")
     (folder / "config").mkdir()
     (folder / "config" / "config.yaml").write_text(config, encoding="utf-8")

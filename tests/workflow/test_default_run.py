@@ -1,0 +1,75 @@
+"""The README's first command in a clean clone: real models, real text, and what they must reach."""
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.tiny import REPOSITORY
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clean clone after `make run`."""
+    folder = tmp_path_factory.mktemp("default-run") / "polar"
+    subprocess.run(["git", "clone", "-q", str(REPOSITORY), str(folder)], check=True)
+    path = os.pathsep.join(part for part in os.environ["PATH"].split(os.pathsep) if not part.startswith(str(REPOSITORY)))
+    started = time.monotonic()
+    done = subprocess.run(["make", "run"], cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False)
+    print(f"make run, environment and all: {time.monotonic() - started:.0f} s")
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    return folder
+
+
+def tool(clone: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    script = f". .venv/bin/activate && {' '.join(command)}"
+    return subprocess.run(["bash", "-c", script], cwd=clone, capture_output=True, text=True, check=False)
+
+
+def metrics(clone: Path) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
+    found: dict[str, dict[str, dict[str, dict[str, float]]]] = json.loads((clone / "results/report/metrics.json").read_text())
+    return found
+
+
+def test_describing_improves(clone: Path) -> None:
+    numbers = metrics(clone)["describe"]["descriptions"]
+    before, after = numbers["base"], numbers["seed0"]
+    print({name: (round(before[name], 4), round(after[name], 4)) for name in sorted(after)})
+    assert after["rougeL"] - before["rougeL"] >= 0.20
+    assert after["loss"] < before["loss"]
+
+
+def test_sorting_into_topics_works(clone: Path) -> None:
+    numbers = metrics(clone)["topics"]["topics"]
+    print({run: {name: round(value, 4) for name, value in found.items()} for run, found in numbers.items()})
+    assert numbers["seed0"]["accuracy"] >= 0.80
+    assert numbers["seed0"]["accuracy"] > numbers["seed0"]["majority_accuracy"]
+    assert numbers["seed0"]["macro_f1"] > numbers["base"]["macro_f1"]
+
+
+def test_there_is_nothing_left_to_do(clone: Path) -> None:
+    assert "Nothing to be done" in tool(clone, "snakemake", "-n").stderr
+
+
+def test_every_number_leads_to_the_archives(clone: Path) -> None:
+    for name in ("describe/seed0/evaluate/descriptions", "topics/seed0/evaluate/topics"):
+        shown = tool(clone, "polar-tools", "lineage", f"results/{name}").stdout
+        assert "archive_sha256: 185348a402030ffcc0f68f2748d894686c2a5db1c7a56d40d02b34e373feb5fa" in shown
+
+
+def test_verify_passes_and_names_a_changed_byte(clone: Path) -> None:
+    passed = tool(clone, "polar-tools", "verify", "results/describe")
+    assert passed.returncode == 0, passed.stderr
+    for pattern in ("checkpoints/*/optimizer.pt", "model/adapter_model.safetensors"):
+        file = next((clone / "results/describe/seed0/train").glob(pattern))
+        original = file.read_bytes()
+        file.write_bytes(original[:1000] + bytes([original[1000] ^ 1]) + original[1001:])
+        failed = tool(clone, "polar-tools", "verify", "results/describe")
+        file.write_bytes(original)
+        assert failed.returncode == 1
+        assert f"{file.relative_to(clone)}: changed" in failed.stderr
