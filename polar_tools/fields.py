@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -22,7 +24,7 @@ def did_you_mean(word: str, known: list[str]) -> str:
 class Frozen(BaseModel):
     """Base of every part of the config: immutable, no unknown key at any depth."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, defer_build=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, protected_namespaces=())
 
     @model_validator(mode="before")
     @classmethod
@@ -34,6 +36,24 @@ class Frozen(BaseModel):
                 lines = [f"unknown key `{key}`{did_you_mean(key, known) or ', known are: ' + ', '.join(known)}" for key in unknown]
                 raise PydanticCustomError("unknown_key", "{lines}", {"lines": "; ".join(lines)})
         return data
+
+
+def documentation(model: type[BaseModel]) -> dict[str, str]:
+    """Field -> the docstring below it, or below the field of that name in a base.
+
+    Read from the source, and only when somebody asks: pydantic's `use_attribute_docstrings` reads it whenever a program starts.
+    """
+    import ast
+    import inspect
+    import textwrap
+
+    found: dict[str, str] = {}
+    for cls in reversed([cls for cls in model.__mro__ if issubclass(cls, Frozen)]):
+        body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body  # type: ignore[attr-defined]
+        for field, below in pairwise(body):
+            if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+                found[ast.unparse(field.target)] = inspect.cleandoc(below.value.value)
+    return found
 
 
 @dataclass(frozen=True)
@@ -79,14 +99,18 @@ PayloadPath = Annotated[str, Payload()]
 
 def marked(model: BaseModel, kind: type[T]) -> Iterator[tuple[str, T, str]]:
     """Every string in a field of `model`, at any depth, whose type carries a marker of `kind`: (path, marker, string)."""
-    for name, field in type(model).model_fields.items():
-        value = getattr(model, name)
-        markers = [m for m in [*field.metadata, *_nested_metadata(field.annotation)] if isinstance(m, kind)]
-        for path, item in _leaves(name, value):
+    for name, metadata in _metadata(type(model)).items():
+        markers = [marker for marker in metadata if isinstance(marker, kind)]
+        for path, item in _leaves(name, getattr(model, name)):
             if isinstance(item, BaseModel):
                 yield from ((f"{path}.{below}", marker, text) for below, marker, text in marked(item, kind))
             elif isinstance(item, str):
                 yield from ((path, marker, item) for marker in markers)
+
+
+@cache
+def _metadata(model: type[BaseModel]) -> dict[str, list[Any]]:
+    return {name: [*field.metadata, *_nested_metadata(field.annotation)] for name, field in model.model_fields.items()}
 
 
 def _nested_metadata(annotation: Any) -> Iterator[Any]:

@@ -84,6 +84,17 @@ def attach_adapter(model: PreTrainedModel, config: Config, base: str, task_type:
     return adapted
 
 
+def save_model(model: PreTrainedModel, target: Path) -> None:
+    """Write weights (or an adapter) and configuration, the same bytes for the same model."""
+    model.save_pretrained(target)
+    (target / "README.md").unlink(missing_ok=True)  # peft's empty form of a model card says nothing true
+    adapter = target / "adapter_config.json"
+    if adapter.is_file():  # peft writes sets, whose order changes with every process
+        settings = json.loads(adapter.read_bytes())
+        ordered = {key: sorted(value) if isinstance(value, list) else value for key, value in settings.items()}
+        adapter.write_text(json.dumps(ordered, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
 def load_features(tokenizer: str) -> Features:
     """What the tokenize stage found out about the data for the model's configuration."""
     features: dict[str, Any] = json.loads((Path(tokenizer) / "features.json").read_bytes())

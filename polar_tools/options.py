@@ -29,8 +29,11 @@ def from_fields(model: type[BaseModel], *names: str) -> Callable[[Decorated], De
     """One option for each named field of `model`: its name with dashes, its docstring as help."""
 
     def decorate(function: Decorated) -> Decorated:
+        from polar_tools.fields import documentation
+
+        help = documentation(model)
         for name in reversed(names):
-            function = click.option(f"--{name.replace('_', '-')}", help=model.model_fields[name].description)(function)
+            function = click.option(f"--{name.replace('_', '-')}", help=help[name])(function)
         return function
 
     return decorate

@@ -3,82 +3,39 @@
 from __future__ import annotations
 
 import json
-import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from polar_tools import charts, discovery, provenance
+from polar_tools import charts, discovery, provenance, scores
 from polar_tools.artifact import Facts, canonical
-from polar_tools.fields import payload_of
-from polar_tools.metrics.base import Prediction
+from polar_tools.fields import documentation, payload_of
+from polar_tools.metrics.base import Options, Prediction
 from polar_tools.provenance import Node
+from polar_tools.scores import Score
 from polar_tools.specs import EvaluateSpec, Measured, Reported, ReportSpec, TrainSpec, thaw
 
 LIBRARIES = (*charts.LIBRARIES, "jinja2")
 SAMPLES = 8
 """How many test rows of each evaluation are shown."""
-MAJORITY = "majority_"
-"""`majority_accuracy` is no result of a model but the bar that `accuracy` must clear."""
-LOWER_IS_BETTER = ("loss", "perplexity")
 LONGEST_TEXT, MOST_FILES = 1000, 200
 """What is shown of a text (characters) and of a source (files), so that the page stays light."""
 
 
 @dataclass(frozen=True)
-class Score:
-    """One metric before and after: `after` by run, `majority` what a constant answer would reach."""
+class Link:
+    """One place of a chain as it is shown: `parts` is None where the artifact was shown above."""
 
-    name: str
-    before: float
-    after: dict[str, float]
-    majority: float | None
-
-    @property
-    def lower_is_better(self) -> bool:
-        """Whether less of it is more."""
-        return self.name.endswith(LOWER_IS_BETTER)
-
-    @property
-    def is_share(self) -> bool:
-        """Whether it is a score between 0 and 1, which people read times 100."""
-        return not self.lower_is_better and all(0 <= value <= 1 for value in (self.before, *self.after.values()))
-
-    @property
-    def mean(self) -> float:
-        """Over the runs."""
-        return statistics.fmean(self.after.values())
-
-    @property
-    def spread(self) -> float | None:
-        """Standard deviation over the runs, None where there is but one."""
-        return statistics.stdev(self.after.values()) if len(self.after) > 1 else None
-
-    @property
-    def change(self) -> float:
-        """From before to the mean after."""
-        return self.mean - self.before
-
-    @property
-    def verdict(self) -> str:
-        """`better`, `worse` or `same`, as the reader sees it."""
-        if not self.change:
-            return "same"
-        return "better" if (self.change < 0) == self.lower_is_better else "worse"
-
-    def at(self, value: float) -> float:
-        """Where `value` lies between 0 and 100 % of a bar: scores on their own scale, others against the largest."""
-        largest = 1.0 if self.is_share else max(map(abs, (self.before, *self.after.values()))) or 1.0
-        return round(100 * max(value, 0.0) / largest, 2)
+    node: Node
+    parts: tuple[Link, ...] | None
 
 
 @dataclass(frozen=True)
 class Sample:
     """One test row with what the untouched and the trained model made of it."""
 
-    number: int
     input: str
     reference: str
     before: str | None
@@ -102,6 +59,11 @@ class Evaluation:
         return spec
 
     @property
+    def chains(self) -> dict[str, Link]:
+        """Run -> from what its numbers were made, the longest ways first."""
+        return {run: _link(node, set()) for run, node in {"base": self.base, **self.runs}.items()}
+
+    @property
     def rows(self) -> int:
         """Test rows."""
         return int(self.base.record["facts"]["rows"])
@@ -113,15 +75,24 @@ class Evaluation:
 
     @property
     def scores(self) -> list[Score]:
-        """Scores first, losses behind; a majority baseline stands beside its metric."""
-        figures = self.figures
-        before = figures.pop("base")
-        scores = [
-            Score(name, value, {run: found[name] for run, found in figures.items()}, before.get(MAJORITY + name))
-            for name, value in before.items()
-            if name.removeprefix(MAJORITY) == name or name.removeprefix(MAJORITY) not in before
-        ]
-        return sorted(scores, key=lambda score: (not score.is_share, score.name))
+        """Every metric, before and after."""
+        return scores.compare(self.figures)
+
+    @property
+    def generation(self) -> dict[str, Any]:
+        """How the models wrote, where it isn't the default."""
+        return self.spec.generation.model_dump(exclude_defaults=True)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Rows that a step left of the data, and how many it removed; `percent` of the first step's."""
+
+    name: str
+    rows: int
+    removed: int
+    percent: float
+    kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,9 +100,19 @@ class Setting:
     """One field of an experiment, with what it means."""
 
     name: str
-    value: str
+    value: Any
     meaning: str
-    is_default: bool
+    default: Any
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it is as if it had not been written."""
+        return bool(self.value == self.default)
+
+    @property
+    def shown(self) -> str:
+        """As it is written in a config."""
+        return self.value if isinstance(self.value, str) else json.dumps(self.value, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -161,8 +142,12 @@ class Experiment:
     def settings(self) -> list[Setting]:
         """Every field but those that lead to other artifacts."""
         config = self.spec.experiment
-        shown = [name for name in type(config).model_fields if name not in {"method", "model", "dataset", "evaluations", "seeds"}]
-        return [_setting(name, getattr(config, name), type(config).model_fields[name]) for name in shown]
+        meanings = documentation(type(config))
+        return [
+            Setting(name, getattr(config, name), _first_line(meanings.get(name)), field.get_default(call_default_factory=True))
+            for name, field in type(config).model_fields.items()
+            if name not in {"method", "model", "dataset", "evaluations", "seeds"}
+        ]
 
     @property
     def model(self) -> Node:
@@ -173,6 +158,32 @@ class Experiment:
     def dataset(self) -> Node:
         """What they learn."""
         return self._input(self.spec.experiment.dataset)
+
+    @property
+    def schedule(self) -> str:
+        """How much it was trained."""
+        config, facts = self.spec.experiment, next(iter(self.trainings.values())).record["facts"]
+        steps = f"{facts['steps']:,} steps" if "steps" in facts else f"{config.num_train_epochs:g} epochs"
+        rows = config.per_device_train_batch_size * config.gradient_accumulation_steps * max(config.gpus, 1)
+        return f"{steps} of {rows} row{'s' if rows > 1 else ''}"
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The libraries it was made with."""
+        versions: dict[str, str] = next(iter(self.trainings.values())).record["versions"]
+        return versions
+
+    @property
+    def funnel(self) -> Iterator[Step]:
+        """From source to split."""
+        *filters, train, test = self.dataset.record["facts"]["funnel"]
+        whole = filters[0]["rows"]
+        for above, step in zip([filters[0], *filters], filters, strict=False):
+            yield Step(step["step"], step["rows"], above["rows"] - step["rows"], round(100 * step["rows"] / whole, 2))
+        for step in (train, test):
+            yield Step(step["step"], step["rows"], 0, round(100 * step["rows"] / whole, 2), kept=True)
+        if unused := filters[-1]["rows"] - train["rows"] - test["rows"]:
+            yield Step("not used", unused, 0, round(100 * unused / whole, 2))
 
     @property
     def tokens(self) -> dict[str, Any]:
@@ -193,17 +204,29 @@ def run(spec: ReportSpec, folder: Path) -> Facts:
     return Facts()
 
 
-def walk(node: Node) -> Iterator[Node]:
-    """A chain from its end down to its sources; what several things were made from comes several times."""
-    yield node
-    for part in node.inputs:
-        yield from walk(part)
+def walk(*ends: Node) -> Iterator[Node]:
+    """Chains from their ends down to their sources, each artifact once."""
+    waiting, seen = list(ends), set[str]()
+    while waiting:
+        node = waiting.pop()
+        if node.path not in seen:
+            seen.add(node.path)
+            yield node
+            waiting += node.inputs
+
+
+def _link(node: Node, seen: set[str]) -> Link:
+    if node.path in seen:
+        return Link(node, None)
+    seen.add(node.path)
+    longest_first = sorted(node.inputs, key=lambda part: -len(list(walk(part))))
+    return Link(node, tuple(_link(part, seen) for part in longest_first))
 
 
 def _experiment(name: str, told: Reported) -> Experiment:
     trainings = {run: provenance.lineage(Path(payload_of(model))) for run, model in told.trainings.items()}
     points = {run: _losses(Path(node.path) / "metrics.jsonl") for run, node in trainings.items()}
-    curve = charts.curves(f"curve-{name}", points, "optimizer step", "training loss") if all(points.values()) else ""
+    curve = charts.curves(f"curve-{name}", points, "optimizer step") if all(points.values()) else ""
     return Experiment(name, told, trainings, curve, tuple(_evaluation(name, found) for name, found in told.evaluations.items()))
 
 
@@ -226,7 +249,7 @@ def _samples(base: Node, trained: Node) -> Iterator[Sample]:
     for number in (place * len(before) // count for place in range(count)):
         row = before[number]
         texts = (row.input, row.reference, row.prediction, after[number].prediction)
-        yield Sample(number, *map(_shortened, texts))
+        yield Sample(*map(_shortened, texts))
 
 
 def _predictions(node: Node) -> list[Prediction]:
@@ -238,13 +261,14 @@ def _shortened(text: str | None) -> Any:
     return text if text is None or len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + " …"
 
 
-def _setting(name: str, value: Any, field: Any) -> Setting:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return Setting(name, text, _first_line(field.description), value == field.get_default(call_default_factory=True))
-
-
 def _first_line(text: str | None) -> str:
     return (text or "").strip().partition("\n")[0]
+
+
+def _meaning(options: Options) -> tuple[str, str]:
+    """A metric's name with its options, and what it measures."""
+    chosen = [f"{name} {value}" for name, value in options.model_dump(mode="json", exclude={"name"}).items()]
+    return ", ".join([options.name, *chosen]), _first_line(discovery.load("metrics", options.name).__doc__)
 
 
 def _page(project_name: str, experiments: list[Experiment]) -> str:
@@ -253,24 +277,20 @@ def _page(project_name: str, experiments: list[Experiment]) -> str:
     environment = Environment(
         loader=PackageLoader("polar_tools", "stages"), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    environment.filters |= {"plain": plain, "size": size}
-    nodes = [node for one in experiments for run in one.evaluations for end in (run.base, *run.runs.values()) for node in walk(end)]
-    nodes += [node for one in experiments for end in one.trainings.values() for node in walk(end)]
-    sources = {node.path: node for node in nodes if "source" in node.record["facts"]}
-    metrics = {options.name: options for one in experiments for evaluation in one.evaluations for options in evaluation.spec.metrics}
+    environment.filters |= {"plain": scores.plain, "size": size}
+    evaluations = [evaluation for one in experiments for evaluation in one.evaluations]
+    ends = [node for one in experiments for node in one.trainings.values()]
+    ends += [node for evaluation in evaluations for node in (evaluation.base, *evaluation.runs.values())]
+    sources = {node.path: node for node in walk(*ends) if "source" in node.record["facts"]}
     return environment.get_template("report.html.jinja").render(
         project_name=project_name,
         experiments=experiments,
         sources=[sources[path] for path in sorted(sources)],
-        metrics={name: _first_line(discovery.load("metrics", name).__doc__) for name in sorted(metrics)},
+        metrics=sorted({_meaning(options) for evaluation in evaluations for options in evaluation.spec.metrics}),
         most_files=MOST_FILES,
+        has_majority=any(score.majority is not None for evaluation in evaluations for score in evaluation.scores),
+        has_spread=any(score.spread is not None for evaluation in evaluations for score in evaluation.scores),
     )
-
-
-def plain(value: float, signed: bool = False) -> str:
-    """A number as people read it: as many digits as matter, a true minus."""
-    text = f"{value:{'+' if signed else ''},.{3 if abs(value) < 10 else 1}f}"
-    return text.replace("-", "−")
 
 
 def size(count: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,23 +21,24 @@ LIBRARIES = (*modeling.LIBRARIES, "accelerate", "datasets", "numpy", "peft", "tr
 
 def run(spec: TrainSpec, folder: Path) -> Facts:
     """Write model/ (weights or adapter, tokenizer), checkpoints/ and metrics.jsonl."""
-    from polar_tools.training import checkpoints
-
     trainer = _build(spec, folder)
-    checkpoint = checkpoints.newest(folder / "checkpoints")
-    if checkpoint is not None:
-        print(f"going on from {checkpoint}", flush=True)
-    outcome = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    _train(trainer, folder / "checkpoints")
     _check_finished(trainer)
     _save(trainer, spec, folder / spec.PAYLOAD)
     logged = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    return Facts(
-        recorded={"seed": spec.seed, "steps": trainer.state.global_step, "first_loss": logged[0], "last_loss": logged[-1]}
-        if logged
-        else {},
-        measured={"train_seconds": round(outcome.metrics["train_runtime"], 3)},
-        volatile=("checkpoints",),
-    )
+    losses = {"first_loss": logged[0], "last_loss": logged[-1]} if logged else {}
+    return Facts(recorded={"seed": spec.seed, "steps": trainer.state.global_step, **losses}, volatile=("checkpoints",))
+
+
+def _train(trainer: Trainer, folder: Path) -> None:
+    """Train, from the newest whole checkpoint in `folder` if there is one."""
+    from polar_tools.training import checkpoints
+
+    checkpoint = checkpoints.newest(folder)
+    if checkpoint is not None:
+        print(f"going on from {checkpoint}", flush=True)
+    with suppress(checkpoints.AlreadyFinishedError):
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
 
 
 def _build(spec: TrainSpec, folder: Path) -> Trainer:
@@ -58,7 +60,7 @@ def _build(spec: TrainSpec, folder: Path) -> Trainer:
         modeling.attach_adapter(model, config, config.model, method.TASK_TYPE),
         modeling.load_tokenizer(spec.tokenizer),
         tokens,
-        [MetricsLog(folder / "metrics.jsonl"), checkpoints.MarkComplete()],
+        [MetricsLog(folder / "metrics.jsonl"), checkpoints.MarkComplete(), checkpoints.StopIfFinished()],
         output_dir=str(folder / "checkpoints"),
         seed=spec.seed,
         use_cpu=config.gpus == 0,
@@ -85,8 +87,7 @@ def _save(trainer: Trainer, spec: TrainSpec, target: Path) -> None:
     model: Any = trainer.model
     if spec.experiment.use_peft and spec.experiment.merge_adapter:
         model = model.merge_and_unload()
-    model.save_pretrained(target)
-    (target / "README.md").unlink(missing_ok=True)  # peft's empty form of a model card says nothing true
+    modeling.save_model(model, target)
     for file in sorted(Path(spec.tokenizer).iterdir()):
         if file.name != "features.json":
             shutil.copyfile(file, target / file.name)

@@ -7,10 +7,15 @@ manager that pins the source to one state and yields it as a Snapshot.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+
+from polar_tools.errors import WorldError
 
 CHUNK = 1 << 20
+"""Bytes that are read at a time."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A source pinned to one state: what identifies it, its files sorted by path, and how to read one."""
+    """A source pinned to one state: what identifies it, its files in the order in which they are best read, how to read one."""
 
     identity: dict[str, str]
     entries: tuple[Entry, ...]
@@ -55,3 +60,10 @@ class Hashes:
         if entry.sha256 is None and entry.git_sha1 is not None and self._git.hexdigest() != entry.git_sha1:
             return f"git blob id {self._git.hexdigest()} instead of {entry.git_sha1}"
         return None
+
+
+def refuse_full_disk(folder: Path, needed: int) -> None:
+    """Raise WorldError unless `needed` more bytes fit where `folder` lies."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise WorldError(f"no space left: {needed:,} bytes are to come, and {free:,} are free where {folder} lies")

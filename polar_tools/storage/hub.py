@@ -8,13 +8,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
-from polar_tools.errors import ConfigError, StorageError
+from polar_tools.errors import ConfigError, PolarError, StorageError, UserError
 from polar_tools.storage.base import CHUNK, Entry, Snapshot
 
 SCHEME = "hf"
+PATIENCE = 60.0
+"""Seconds of silence after which a connection counts as broken."""
+ATTEMPTS = 5
+"""How often a file is asked for, from where it broke off."""
 
 
 class _Address(NamedTuple):
@@ -39,33 +45,65 @@ def local_files(source: str) -> list[Path]:
 def open(source: str, sha256: str | None) -> Iterator[Snapshot]:
     """The repository at the commit that its revision means now."""
     import httpx2
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+    from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled
 
     check(source, sha256)
     address = _parse(source)
     try:
-        info = HfApi().repo_info(address.repo_id, revision=address.revision, repo_type=address.repo_type, files_metadata=True)
-        entries = tuple(
-            Entry(file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else None, file.blob_id)
-            for file in sorted(info.siblings or [], key=lambda file: file.rfilename)
-        )
-        pinned = address._replace(revision=str(info.sha))
-        yield Snapshot({"source": source, "commit": pinned.revision}, entries, lambda entry: _read(pinned, entry))
+        pinned = address._replace(revision=_commit(address))
+        yield Snapshot({"source": source, "commit": pinned.revision}, _entries(pinned), lambda entry: _read(pinned, entry))
     except HFValidationError as error:
         raise ConfigError(f"`{source}`: {error}") from error
-    except (HfHubHTTPError, OfflineModeIsEnabled, httpx2.HTTPError) as error:
-        raise StorageError(f"`{source}` can't be read: {_in_words(error)}") from error
+    except OfflineModeIsEnabled as error:
+        raise StorageError(f"`{source}` can't be read: HF_HUB_OFFLINE is set") from error
+    except httpx2.HTTPError as error:
+        raise _explained(source, address, error) from error
+
+
+def _commit(address: _Address) -> str:
+    from huggingface_hub import constants
+    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_backoff, validate_repo_id
+
+    validate_repo_id(address.repo_id)
+    # As HfApi.repo_info, which gives up at the first 503.
+    url = f"{constants.ENDPOINT}/api/{address.repo_type}s/{address.repo_id}/revision/{quote(address.revision, safe='')}"
+    response = http_backoff("GET", url, headers=build_hf_headers(), timeout=PATIENCE)
+    hf_raise_for_status(response)
+    return str(response.json()["sha"])
+
+
+def _entries(address: _Address) -> tuple[Entry, ...]:
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoFile
+
+    tree = HfApi().list_repo_tree(address.repo_id, recursive=True, revision=address.revision, repo_type=address.repo_type)
+    files = sorted((file for file in tree if isinstance(file, RepoFile)), key=lambda file: file.path)
+    return tuple(Entry(file.path, file.size, file.lfs.sha256 if file.lfs else None, file.blob_id) for file in files)
 
 
 def _read(address: _Address, entry: Entry) -> Iterator[bytes]:
+    """The bytes of a file; where the connection breaks, the next one goes on from there."""
+    import httpx2
     from huggingface_hub import hf_hub_url
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_stream_backoff
 
     url = hf_hub_url(address.repo_id, entry.path, repo_type=address.repo_type, revision=address.revision)
-    with http_stream_backoff("GET", url, headers={**build_hf_headers(), "Accept-Encoding": "identity"}, follow_redirects=True) as response:
-        hf_raise_for_status(response)
-        yield from response.iter_bytes(CHUNK)
+    headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
+    position = 0
+    for _ in range(ATTEMPTS):
+        resume = {"Range": f"bytes={position}-"} if position else {}
+        with http_stream_backoff("GET", url, headers={**headers, **resume}, timeout=PATIENCE) as response:
+            hf_raise_for_status(response)
+            if resume and response.status_code != HTTPStatus.PARTIAL_CONTENT:
+                break
+            try:
+                for chunk in response.iter_bytes(CHUNK):
+                    position += len(chunk)
+                    yield chunk
+                return
+            except httpx2.TransportError:
+                continue  # leaving the block as it likes to be left: http_stream_backoff would take the error for its own
+    raise StorageError(f"{entry.path}: the connection broke; run the same command again, whole files stay")
 
 
 def _parse(source: str) -> _Address:
@@ -75,7 +113,17 @@ def _parse(source: str) -> _Address:
     return _Address((found[1] or "models").removesuffix("s"), found[2], found[3] or "main")
 
 
-def _in_words(error: Exception) -> str:
-    """The first line of what the Hub said, without the request."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return next((line for line in lines if "Client Error" not in line and not line.startswith("(Request ID")), type(error).__name__)
+def _explained(source: str, address: _Address, error: Exception) -> PolarError:
+    """What to say of an answer of the Hub. Never the error's own words: they hold addresses and may hold a token."""
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+
+    if isinstance(error, GatedRepoError):
+        return UserError(f"`{source}` is gated: accept its conditions on the Hub, and set HF_TOKEN or run `hf auth login`")
+    if isinstance(error, RepositoryNotFoundError):
+        return UserError(f"`{source}`: there is no such {address.repo_type}, or it is private: set HF_TOKEN or run `hf auth login`")
+    if isinstance(error, RevisionNotFoundError):
+        return UserError(f"`{source}`: the {address.repo_type} has no branch, tag or commit `{address.revision}`")
+    if isinstance(error, HfHubHTTPError):
+        said = f": {error.server_message}" if error.server_message else ""
+        return StorageError(f"`{source}` can't be read: the Hub answered {error.response.status_code}{said}")
+    return StorageError(f"`{source}` can't be read: {type(error).__name__}; is the Hub (HF_ENDPOINT) reachable?")

@@ -17,15 +17,22 @@ def check(source: str, sha256: str | None) -> None:
     if sha256 is not None:
         raise ConfigError(f"`{source}`: sha256 is for pypi:// sources; a local file is hashed whenever it is read")
     if not local_files(source):
-        raise ConfigError(f"`{source}`: there is no file {_path(source)} (looked for in {Path.cwd()})")
+        what = "no files in the folder" if _path(source).is_dir() else "no file"
+        raise ConfigError(f"`{source}`: there is {what} {_path(source)} (looked for in {Path.cwd()})")
 
 
 def local_files(source: str) -> list[Path]:
-    """The file itself, or every file below the folder except git's own."""
+    """The file itself, or every file below the folder except git's own. Links to files count as files.
+
+    Raises ConfigError for a link to a folder or to nothing, rather than leave out what it stands for.
+    """
     path = _path(source)
     if path.is_file():
         return [path]
-    return sorted(file for file in path.rglob("*") if file.is_file() and ".git" not in file.relative_to(path).parts)
+    found = sorted(file for file in path.rglob("*") if ".git" not in file.relative_to(path).parts)
+    if lost := [file for file in found if file.is_symlink() and not file.is_file()]:
+        raise ConfigError(f"`{source}`: {lost[0]} is a link that leads to no file; put what it stands for in its place")
+    return [file for file in found if file.is_file()]
 
 
 @contextmanager
@@ -44,4 +51,7 @@ def open(source: str, sha256: str | None) -> Iterator[Snapshot]:
 
 
 def _path(source: str) -> Path:
-    return Path(source.removeprefix("file://"))
+    path = source.removeprefix("file://")
+    if not path:
+        raise ConfigError(f"`{source}` is not of the form file://PATH")
+    return Path(path)

