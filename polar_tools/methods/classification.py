@@ -34,6 +34,7 @@ def features(config: Config, rows: Sequence[base.Row]) -> base.Features:
     if len(labels) < 2:
         raise DataError(f"classification needs at least two labels; the training rows have {labels}")
     return {
+        "problem_type": "single_label_classification",
         "num_labels": len(labels),
         "id2label": dict(enumerate(labels)),
         "label2id": {label: number for number, label in enumerate(labels)},
