@@ -48,16 +48,16 @@ def load_model(path: str, model_class: str, config: Config, features: Features) 
     import transformers
 
     adapter = Path(path) / "adapter_config.json"
-    base = json.loads(adapter.read_bytes())["base_model_name_or_path"] if adapter.is_file() else path
-    options = {"dtype": getattr(torch, config.dtype), "attn_implementation": config.attn_implementation, "local_files_only": True}
-    try:
-        model = getattr(transformers, model_class).from_pretrained(base, **options, **features)
-    except (OSError, ValueError, ImportError) as error:
-        raise UserError(f"the model in {base} can't be loaded as {model_class}: {_first_line(error)}") from error
     if adapter.is_file():
         from peft import PeftModel
 
-        model = PeftModel.from_pretrained(model, path).merge_and_unload()
+        base = load_model(json.loads(adapter.read_bytes())["base_model_name_or_path"], model_class, config, features)
+        return PeftModel.from_pretrained(base, path).merge_and_unload()
+    options = {"dtype": getattr(torch, config.dtype), "attn_implementation": config.attn_implementation, "local_files_only": True}
+    try:
+        model = getattr(transformers, model_class).from_pretrained(path, **options, **features)
+    except (OSError, ValueError, ImportError) as error:
+        raise UserError(f"the model in {path} can't be loaded as {model_class}: {_first_line(error)}") from error
     return model.to("cuda" if config.gpus else "cpu")
 
 
