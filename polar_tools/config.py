@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, JsonValue, NonNegativeInt, PositiveFloat, PositiveInt, StringConstraints, ValidationError, model_validator
 
-from polar_tools.discovery import OneOf
 from polar_tools.complaints import complaints
+from polar_tools.discovery import OneOf
 from polar_tools.errors import ConfigError
-from polar_tools.fields import Frozen, Ref, did_you_mean, marked
+from polar_tools.fields import NAME, SHA256, Frozen, Ref, did_you_mean, marked
 from polar_tools.filters import base as filters
 from polar_tools.methods.base import Config as Experiment
 from polar_tools.metrics import base as metrics
@@ -22,9 +21,6 @@ try:
     from yaml import CSafeLoader as Loader
 except ImportError:  # where PyYAML was built without libyaml
     from yaml import SafeLoader as Loader  # type: ignore[assignment]
-
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
-SHA256 = r"^[0-9a-f]{64}$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
 Sha256 = Annotated[str, StringConstraints(pattern=SHA256)]
@@ -180,6 +176,9 @@ class Config(Frozen):
             if name not in known:
                 sections = " or ".join(f"`{section}`" for section in ref.sections)
                 problems.append(f"{path}: `{name}` is not defined in {sections}{did_you_mean(name, known)}")
+        for name, model in self.models.items():
+            if "://" not in model.source:
+                problems.append(f"models.{name}.source: `{model.source}` is no URI (such as file://folder or hf://org/name)")
         for name, dataset in self.datasets.items():
             if "://" not in dataset.source and dataset.source not in self.datasets:
                 hint = did_you_mean(dataset.source, list(self.datasets))

@@ -7,7 +7,7 @@ import pkgutil
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import BaseModel, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -75,15 +75,15 @@ class OneOf:
         """The module that `spelling` means; all of them are imported only where it is the name of none."""
         if spelling in names(self.package):
             return str(spelling)
-        known = ", ".join(names(self.package))
+        if str(spelling) in aliases(self.package):
+            return aliases(self.package)[str(spelling)]
+        raise PydanticCustomError("unknown_name", "{message}", {"message": self._unknown(spelling), "key": self.key})
+
+    def _unknown(self, spelling: Any) -> str:
+        known = f"; known are: {', '.join(names(self.package))}"
         if spelling is None:
-            raise PydanticCustomError("unknown_name", "{message}", {"message": f"`{self.key}` is missing, one of: {known}"})
-        spellings = aliases(self.package)
-        if str(spelling) not in spellings:
-            hint = did_you_mean(str(spelling), list(spellings))
-            message = f"there is no `{spelling}` in {self.package}{hint}; known are: {known}"
-            raise PydanticCustomError("unknown_name", "{message}", {"message": message})
-        return spellings[str(spelling)]
+            return f"`{self.key}` is missing{known}"
+        return f"there is no `{spelling}` in {self.package}{did_you_mean(str(spelling), list(aliases(self.package))) or known}"
 
     def _variants(self, name: str, handler: GetJsonSchemaHandler) -> list[dict[str, Any]]:
         """The JSON schemas of what may be written for a member: an object, and the bare name where nothing else is required."""

@@ -14,6 +14,10 @@ from pydantic_core import PydanticCustomError
 
 T = TypeVar("T")
 
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+"""What a person may call a thing: it becomes a folder and a wildcard."""
+SHA256 = r"^[0-9a-f]{64}$"
+
 
 def did_you_mean(word: str, known: list[str]) -> str:
     """A suggestion to append to an error message, or "" when nothing is close."""
@@ -24,7 +28,7 @@ def did_you_mean(word: str, known: list[str]) -> str:
 class Frozen(BaseModel):
     """Base of every part of the config: immutable, no unknown key at any depth."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True, protected_namespaces=())
 
     @model_validator(mode="before")
     @classmethod
@@ -33,8 +37,8 @@ class Frozen(BaseModel):
             known = list(cls.model_fields)
             unknown = sorted(str(key) for key in data if key not in cls.model_fields)
             if unknown:
-                lines = [f"unknown key `{key}`{did_you_mean(key, known) or ', known are: ' + ', '.join(known)}" for key in unknown]
-                raise PydanticCustomError("unknown_key", "{lines}", {"lines": "; ".join(lines)})
+                keys = {key: f"unknown key `{key}`{did_you_mean(key, known) or ', known are: ' + ', '.join(known)}" for key in unknown}
+                raise PydanticCustomError("unknown_key", "unknown keys", {"keys": keys})
         return data
 
 
@@ -52,7 +56,7 @@ def documentation(model: type[BaseModel]) -> dict[str, str]:
         body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body  # type: ignore[attr-defined]
         for field, below in pairwise(body):
             if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
-                found[ast.unparse(field.target)] = inspect.cleandoc(below.value.value)
+                found[ast.unparse(field.target)] = inspect.cleandoc(str(below.value.value))
     return found
 
 

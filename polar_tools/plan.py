@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from polar_tools import artifact, discovery, storage
-from polar_tools.config import Config, Evaluation, Resources
+from polar_tools.config import Config, Evaluation, Metric, Resources
 from polar_tools.errors import ConfigError
 from polar_tools.methods.base import Config as Experiment
 from polar_tools.specs import (
@@ -177,6 +177,6 @@ class Plan:
         return self._add(f"results/{name}/{run}/evaluate/{evaluation_name}", spec)
 
 
-def _default_metrics(method: str) -> Iterator[object]:
+def _default_metrics(method: str) -> Iterator[Metric]:
     for metric in discovery.load("methods", method).METRICS:
         yield discovery.load("metrics", metric).Options()
