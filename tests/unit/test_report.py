@@ -19,6 +19,7 @@ class Page(HTMLParser):
     def __init__(self, file: Path) -> None:
         super().__init__()
         self.tags, self.ids, self.addresses, self.rows, self.text = set(), [], [], [], ""
+        self.in_cell = False
         self.source = file.read_text(encoding="utf-8")
         self.feed(self.source)
 
@@ -33,10 +34,14 @@ class Page(HTMLParser):
             self.rows.append([])
         elif tag in {"td", "th"}:
             self.rows[-1].append("")
+            self.in_cell = True
+
+    def handle_endtag(self, tag):
+        self.in_cell = self.in_cell and tag not in {"td", "th"}
 
     def handle_data(self, data):
         self.text += data
-        if self.rows and self.rows[-1]:
+        if self.in_cell:
             self.rows[-1][-1] = f"{self.rows[-1][-1]} {data.strip()}".strip()
 
 
