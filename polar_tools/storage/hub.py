@@ -62,12 +62,12 @@ def open(source: str, sha256: str | None) -> Iterator[Snapshot]:
 
 def _commit(address: _Address) -> str:
     from huggingface_hub import constants
-    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_backoff, validate_repo_id
+    from huggingface_hub.utils import hf_raise_for_status, http_backoff, validate_repo_id
 
     validate_repo_id(address.repo_id)
     # As HfApi.repo_info, which gives up at the first 503.
     url = f"{constants.ENDPOINT}/api/{address.repo_type}s/{address.repo_id}/revision/{quote(address.revision, safe='')}"
-    response = http_backoff("GET", url, headers=build_hf_headers(), timeout=PATIENCE)
+    response = http_backoff("GET", url, headers=_headers(), timeout=PATIENCE)
     hf_raise_for_status(response)
     return str(response.json()["sha"])
 
@@ -85,10 +85,10 @@ def _read(address: _Address, entry: Entry) -> Iterator[bytes]:
     """The bytes of a file; where the connection breaks, the next one goes on from there."""
     import httpx2
     from huggingface_hub import hf_hub_url
-    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_stream_backoff
+    from huggingface_hub.utils import hf_raise_for_status, http_stream_backoff
 
     url = hf_hub_url(address.repo_id, entry.path, repo_type=address.repo_type, revision=address.revision)
-    headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
+    headers = {**_headers(), "Accept-Encoding": "identity"}
     position = 0
     for _ in range(ATTEMPTS):
         resume = {"Range": f"bytes={position}-"} if position else {}
@@ -104,6 +104,16 @@ def _read(address: _Address, entry: Entry) -> Iterator[bytes]:
             except httpx2.TransportError:
                 continue  # leaving the block as it likes to be left: http_stream_backoff would take the error for its own
     raise StorageError(f"{entry.path}: the connection broke; run the same command again, whole files stay")
+
+
+def _headers() -> dict[str, str]:
+    from huggingface_hub.utils import build_hf_headers
+
+    headers: dict[str, str] = build_hf_headers()
+    token = headers.get("authorization", "")
+    if not (token.isascii() and token.isprintable()):  # what sends it would complain of it by showing it
+        raise UserError("the token of the Hub (HF_TOKEN, or what `hf auth login` stored) holds characters that no token has")
+    return headers
 
 
 def _parse(source: str) -> _Address:

@@ -43,13 +43,6 @@ class _Address(NamedTuple):
     path: str
 
 
-class _Archive(NamedTuple):
-    """A wheel or sdist on disk, by the name that its index gives it."""
-
-    name: str
-    file: Path
-
-
 class _Member(NamedTuple):
     """A file in an archive; `open` is None for what is no plain file."""
 
@@ -82,12 +75,12 @@ def open(source: str, sha256: str | None) -> Iterator[Snapshot]:
     if sha256 is not None:
         check(source, sha256)
     with tempfile.TemporaryDirectory(prefix="polar-") as folder:
-        archive = _fetch(address, sha256, Path(folder) / "archive")
-        with _unpacked(archive) as members:
+        name, file = _fetch(address, sha256, Path(folder) / "archive")
+        with _unpacked(name, file) as members:
             chosen = _below(address, members)
             # In the order of the archive: to go back in a compressed tar is to read it anew.
             entries = tuple(Entry(path, member.size) for path, member in chosen.items())
-            identity = {"source": source, "archive": archive.name, "archive_sha256": sha256 or ""}
+            identity = {"source": source, "archive": name, "archive_sha256": sha256 or ""}
             yield Snapshot(identity, entries, partial(_read, chosen))
 
 
@@ -98,45 +91,50 @@ def _parse(source: str) -> _Address:
     return _Address(found[1], found[2], (found[3] or "").strip("/"))
 
 
-def _fetch(address: _Address, sha256: str | None, target: Path) -> _Archive:
-    """The release's file of that hash, on disk; raises an error that lists what there is instead."""
+def _fetch(address: _Address, sha256: str | None, target: Path) -> tuple[str, Path]:
+    """Name and place of the release's file of that hash, on disk now; raises an error that lists what there is instead."""
     from packaging.utils import canonicalize_version
 
     release = f"{address.name}=={address.version}"
-    versions: dict[str | None, None] = {}
-    others: list[str] = []
+    versions: set[str] = set()
+    others: dict[str, str] = {}
     failures: list[str] = []
-    for package, obtain in _offers(address.name, failures):
-        versions[package.version] = None
+    for package, obtain in _offers(address.name, target, failures):
+        versions.add(package.version or "")
         if canonicalize_version(package.version or "") != canonicalize_version(address.version):
             continue
         listed = package.digests.get("sha256")
         if listed in (None, sha256):
-            file = obtain(target)
+            file = obtain()
             with file.open("rb") as content:
                 actual = hashlib.file_digest(content, "sha256").hexdigest()
             if actual == sha256:
-                return _Archive(package.filename, file)
+                return package.filename, file
             if listed is not None:
                 raise IntegrityError(f"{release}: the index sent bytes with the sha256 {actual} instead of {sha256}")
             listed = actual
-        others.append(f"\n  {package.filename}  sha256 {listed}")
-    raise _not_found(release, sha256, others, [version for version in versions if version], failures)
+        others[package.filename] = str(listed)
+    raise _not_found(release, sha256, others, versions, failures)
 
 
-def _not_found(release: str, sha256: str | None, others: list[str], versions: list[str], failures: list[str]) -> PolarError:
-    if others and sha256 is None:
-        return ConfigError(f"{release} needs a sha256, one of:{''.join(others)}")
-    if others:
-        return IntegrityError(f"no file of {release} has the sha256 {sha256}; there are:{''.join(others)}")
+def _not_found(release: str, sha256: str | None, others: dict[str, str], versions: set[str], failures: list[str]) -> PolarError:
+    files = "".join(f"\n  {name}  sha256 {listed}" for name, listed in others.items())
+    if files and sha256 is None:
+        return ConfigError(f"{release} needs a sha256, one of:{files}")
+    if files:
+        return IntegrityError(f"no file of {release} has the sha256 {sha256}; there are:{files}")
     if failures:
         return StorageError(f"{release} can't be looked up: {', '.join(failures)}; is the package index reachable?")
-    known = f"; there are {', '.join(versions)}" if versions else ""
+    newest = sorted(versions, key=lambda version: [int(number) for number in re.findall(r"\d+", version)])[-12:]
+    known = f"; there are {', '.join(newest)}" if newest else ""
     return UserError(f"{release} is nowhere that pip is configured to look{known}")
 
 
-def _offers(name: str, failures: list[str]) -> Iterator[tuple[DistributionPackage, Callable[[Path], Path]]]:
-    """Every file of the project and how to get it, those on this disk first; `failures` tells of indexes that didn't answer."""
+def _offers(name: str, target: Path, failures: list[str]) -> Iterator[tuple[DistributionPackage, Callable[[], Path]]]:
+    """Every file of the project with what puts it on this disk (into `target`), those that are there already first.
+
+    Why an index couldn't be asked is added to `failures`: another one may have what is looked for.
+    """
     import requests
     from packaging.utils import canonicalize_name
     from pypi_simple import PYPI_SIMPLE_ENDPOINT, UnsupportedRepoVersionError
@@ -147,7 +145,7 @@ def _offers(name: str, failures: list[str]) -> Iterator[tuple[DistributionPackag
         indexes = []
     for place in [*_pip_setting("find-links").split(), *(index for index in indexes if index.startswith("file:"))]:
         for package in _on_disk(place, project):
-            yield package, partial(_stay, _path(package.url))
+            yield package, partial(_path, package.url)
     for index in (index for index in indexes if not index.startswith("file:")):
         with _session(index) as session:
             try:
@@ -156,7 +154,7 @@ def _offers(name: str, failures: list[str]) -> Iterator[tuple[DistributionPackag
                 failures.append(_in_words(error))
                 continue
             for package in packages:
-                yield package, partial(_download, session, package.url)
+                yield package, partial(_download, session, package.url, target)
 
 
 def _on_disk(place: str, project: str) -> list[DistributionPackage]:
@@ -209,7 +207,7 @@ def _download(session: Session, url: str, target: Path) -> Path:
 
 
 def _session(index: str) -> Session:
-    """Patient connections, and the login in the index's address for that host only."""
+    """Patient connections, with the login in the index's address for that server only."""
     import requests
     from requests.adapters import HTTPAdapter
     from requests.auth import HTTPBasicAuth
@@ -219,15 +217,17 @@ def _session(index: str) -> Session:
     user, password = get_auth_from_url(index)
 
     def login(request: PreparedRequest) -> PreparedRequest:
-        same_host = urlsplit(str(request.url)).hostname == urlsplit(index).hostname
-        return HTTPBasicAuth(user, password)(request) if same_host else request
+        here, there = urlsplit(str(request.url)), urlsplit(index)
+        same = (here.scheme, here.hostname, here.port) == (there.scheme, there.hostname, there.port)
+        return HTTPBasicAuth(user, password)(request) if same else request
 
+    patient = HTTPAdapter(max_retries=Retry(3, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False))
     session = requests.Session()
+    session.mount("http://", patient)
+    session.mount("https://", patient)
     session.auth = login if user or password else None
     session.verify = _pip_setting("cert") or True
     session.headers["Accept-Encoding"] = "identity"  # a server must not unpack a .tar.gz on the way
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(max_retries=Retry(3, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504))))
     return session
 
 
@@ -254,22 +254,22 @@ def _in_words(error: Exception) -> str:
 
 
 @contextmanager
-def _unpacked(archive: _Archive) -> Iterator[dict[str, _Member]]:
-    """What is in the archive by its path there."""
+def _unpacked(name: str, file: Path) -> Iterator[dict[str, _Member]]:
+    """What is in the archive `file`, by its path there; `name` tells its kind."""
     try:
-        if archive.name.endswith((".whl", ".zip", ".egg")):
-            with zipfile.ZipFile(archive.file) as zipped:
+        if name.endswith((".whl", ".zip", ".egg")):
+            with zipfile.ZipFile(file) as zipped:
                 files = [info for info in zipped.infolist() if not info.is_dir()]
                 yield {str(PurePosixPath(info.filename)): _Member(info.file_size, partial(zipped.open, info)) for info in files}
         else:
-            with tarfile.open(archive.file) as tar:
+            with tarfile.open(file) as tar:
                 others = [member for member in tar.getmembers() if not member.isdir()]
                 yield {
                     str(PurePosixPath(member.name)): _Member(member.size, partial(tar.extractfile, member) if member.isreg() else None)
                     for member in others
                 }
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
-        raise IntegrityError(f"{archive.name} is damaged: {error}") from error
+        raise IntegrityError(f"{name} is damaged: {error}") from error
 
 
 def _below(address: _Address, members: dict[str, _Member]) -> dict[str, _Member]:
