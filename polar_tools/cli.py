@@ -85,7 +85,7 @@ def explain(error: Exception) -> tuple[str, int]:
     """What a person should read of `error`, and the exit status."""
     if isinstance(error, PolarError):
         return str(error), error.exit_status
-    if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left on device" in str(error):
+    if (isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}) or "No space left on device" in str(error):
         return "no space left on the disk; nothing unfinished counts as done: free some, then run the same command again", 1
     if isinstance(error, ModuleNotFoundError):
         return f"the package `{error.name}` is not installed; install all with: pip install 'polar-tools[workflow,train,evaluate]'", 2

@@ -6,30 +6,25 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from polar_tools import discovery
+
 MAJORITY = "majority_"
 """`majority_accuracy` is no result of a model but the bar that `accuracy` must clear."""
-LOWER_IS_BETTER = ("loss", "perplexity")
-"""How the names of such metrics end; all others are the better the higher."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """One metric before and after: `after` by run, `majority` what a constant answer would reach."""
+    """One figure before and after: `after` by run, `majority` what a constant answer would reach.
+
+    `lower_is_better` and `is_share` (between 0 and 1, read times 100) are what its metric says of itself.
+    """
 
     name: str
     before: float
     after: dict[str, float]
     majority: float | None
-
-    @property
-    def lower_is_better(self) -> bool:
-        """Whether less of it is more."""
-        return self.name.endswith(LOWER_IS_BETTER)
-
-    @property
-    def is_share(self) -> bool:
-        """Whether it is a score between 0 and 1, which people read times 100."""
-        return not self.lower_is_better and all(0 <= value <= 1 for value in (self.before, *self.after.values()))
+    lower_is_better: bool
+    is_share: bool
 
     @property
     def digits(self) -> int:
@@ -65,15 +60,25 @@ class Score:
         return round(100 * max(value, 0.0) / largest, 2)
 
 
-def compare(figures: Mapping[str, Mapping[str, float]]) -> list[Score]:
-    """Scores from run -> metric -> number, where `base` is before and every other run after; losses stand behind."""
+def compare(figures: Mapping[str, Mapping[str, float]], given_by: Mapping[str, str]) -> list[Score]:
+    """Scores from run -> figure -> number, where `base` is before and every other run after; shares stand first.
+
+    `given_by` names the metric of each figure.
+    """
     before = figures["base"]
     runs = {run: found for run, found in figures.items() if run != "base"}
     bars = {name for name in before if name.startswith(MAJORITY) and name.removeprefix(MAJORITY) in before}
     scores = [
-        Score(name, value, {run: found[name] for run, found in runs.items()}, before.get(MAJORITY + name))
+        Score(
+            name=name,
+            before=value,
+            after={run: found[name] for run, found in runs.items()},
+            majority=before.get(MAJORITY + name),
+            lower_is_better=metric.LOWER_IS_BETTER,
+            is_share=metric.SHARE,
+        )
         for name, value in before.items()
-        if name not in bars
+        if name not in bars and (metric := discovery.load("metrics", given_by[name]))
     ]
     return sorted(scores, key=lambda score: (not score.is_share, score.name))
 

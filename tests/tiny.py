@@ -55,10 +55,10 @@ experiments:
     model: bert
     dataset: kinds
     evaluations: [kinds]
-    max_steps: 4
-    per_device_train_batch_size: 4
-    learning_rate: 1.0e-2
-    logging_steps: 1
+    max_steps: 20
+    per_device_train_batch_size: 8
+    learning_rate: 3.0e-3
+    logging_steps: 5
     threads: 1
 run:
   notes: nothing here changes a result

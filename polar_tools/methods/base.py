@@ -1,7 +1,7 @@
 """What every training method shares: the fields of an experiment, and what a method need not write itself.
 
 A method file has these names in this order: ALIASES, Config, COLUMNS, MODEL_CLASS, TASK_TYPE (peft's),
-METRICS, features, render,
+METRICS, features, render, fit,
 build_trainer, predict. What it doesn't need it takes from here.
 """
 
@@ -77,8 +77,11 @@ class Config(Frozen):
     optim: str = "adamw_torch"
     """Optimizer by transformers' name."""
     adam_beta1: PositiveFloat = 0.9
+    """Decay of Adam's mean of the gradients."""
     adam_beta2: PositiveFloat = 0.999
+    """Decay of Adam's mean of their squares."""
     adam_epsilon: PositiveFloat = 1e-8
+    """Keeps Adam from dividing by zero."""
     bf16: bool = False
     """bfloat16 autocast while training."""
     fp16: bool = False
@@ -91,10 +94,15 @@ class Config(Frozen):
     use_peft: bool = False
     """Train a LoRA adapter (Hu et al. 2021) instead of all weights."""
     lora_r: PositiveInt = 16
+    """Rank of the adapter's matrices."""
     lora_alpha: PositiveInt = 32
+    """The adapter is scaled by `lora_alpha / lora_r`."""
     lora_dropout: NonNegativeFloat = 0.0
+    """Share of the adapter's inputs that is dropped while training."""
     lora_target_modules: str | tuple[str, ...] = "all-linear"
+    """Names of the modules that get an adapter; `all-linear` means every linear layer but the head."""
     lora_modules_to_save: tuple[str, ...] = ()
+    """Names of modules that are trained whole and saved with the adapter."""
     merge_adapter: bool = False
     """Save the whole model with the adapter merged in, rather than the adapter alone."""
 
@@ -103,6 +111,7 @@ class Config(Frozen):
     save_strategy: Literal["no", "steps", "epoch"] = "epoch"
     """When checkpoints are written."""
     save_steps: PositiveInt = 500
+    """Steps between two checkpoints, where `save_strategy` is `steps`."""
     save_total_limit: PositiveInt = 1
     """How many checkpoints stay."""
     extra_args: dict[str, JsonValue] = {}
@@ -137,8 +146,11 @@ def check_columns(method: str, alternatives: Sequence[tuple[str, ...]], columns:
         raise DataError(f"method `{method}` needs {needs}; the dataset has {has}. Map them with `columns: {{name: column}}` in the dataset")
 
 
-def fit(config: Config, example: Example) -> Example | None:
-    """`example` within `max_length`, as `on_too_long` says; None where it is dropped. Raises DataError for `fail`."""
+def fit(config: Config, example: Example, ends: int = 0) -> Example | None:
+    """`example` within `max_length`, as `on_too_long` says; None where it is dropped. Raises DataError for `fail`.
+
+    A cut leaves `ends` tokens in place at the end where it cuts: the marks that an encoder expects there.
+    """
     length, limit = len(example["input_ids"]), config.max_length
     if limit is None or length <= limit:
         return example
@@ -148,5 +160,10 @@ def fit(config: Config, example: Example) -> Example | None:
         raise DataError(
             f"a row has {length} tokens, more than max_length {limit}; raise it, or choose on_too_long: drop, cut_right or cut_left"
         )
-    kept = slice(length - limit, None) if config.on_too_long == "cut_left" else slice(limit)
-    return {name: value[kept] if len(value) == length else value for name, value in example.items()}
+    places = list(range(length))
+    kept = (
+        places[:ends] + places[length - limit + ends :]
+        if config.on_too_long == "cut_left"
+        else places[: limit - ends] + places[length - ends :]
+    )
+    return {name: [value[place] for place in kept] if len(value) == length else value for name, value in example.items()}

@@ -47,9 +47,13 @@ def render(config: Config, processor: PreTrainedTokenizerBase, features: base.Fe
     unknown = sorted({str(row["label"]) for row in rows} - set(known))
     if unknown:
         raise DataError(f"labels {unknown} do not occur in the training rows, which have {sorted(known)}")
-    truncate = config.on_too_long == "cut_right" and config.max_length is not None
-    ids = processor([row["text"] for row in rows], truncation=truncate, max_length=config.max_length if truncate else None).input_ids
+    ids = processor([row["text"] for row in rows]).input_ids
     return [{"input_ids": list(line), "labels": [known[str(row["label"])]]} for line, row in zip(ids, rows, strict=True)]
+
+
+def fit(config: Config, example: base.Example) -> base.Example | None:
+    """As base.fit; an encoder's mark of the beginning or end stays."""
+    return base.fit(config, example, ends=1)
 
 
 def build_trainer(
@@ -75,7 +79,9 @@ def predict(
     """The most probable label of each text."""
     from polar_tools.inference import label_losses
 
-    examples = [base.fit(config, example) or example for example in render(config, processor, features, rows)]
+    if config.on_too_long == "drop":  # no test row may go missing
+        config = config.model_copy(update={"on_too_long": "cut_right"})
+    examples = [kept for example in render(config, processor, features, rows) if (kept := fit(config, example)) is not None]
     outcomes = label_losses(model, processor, examples)
     names = features["id2label"]
     return [Prediction(str(row["text"]), str(row["label"]), names[best], loss, 1) for row, (best, loss) in zip(rows, outcomes, strict=True)]

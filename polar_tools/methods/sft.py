@@ -82,6 +82,9 @@ def _end_of_turn(ids: list[int], start: int, eos: int | None) -> int:
     return ends[-1] + 1 if ends else len(ids)
 
 
+fit = base.fit
+
+
 def build_trainer(
     config: Config, model: PreTrainedModel, processor: PreTrainedTokenizerBase, dataset: Dataset, callbacks: list[Any], **run: Any
 ) -> Trainer:

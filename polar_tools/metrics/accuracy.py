@@ -8,6 +8,9 @@ from typing import Literal
 from polar_tools.metrics import base
 from polar_tools.metrics.base import Prediction
 
+LOWER_IS_BETTER = False
+SHARE = True
+
 
 class Options(base.Options):
     """No options."""

@@ -1,4 +1,8 @@
-"""What every metric is given and what it gives back."""
+"""What every metric is given and what it gives back.
+
+A metric file has LOWER_IS_BETTER, SHARE (its figures lie between 0 and 1, and people read them times 100), Options and
+compute(predictions, options) -> figure by name.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +31,14 @@ class Options(Frozen):
     """Base of a metric's options; `name` is the metric's file."""
 
     name: str
+    """The metric: the name of a file in polar_tools/metrics."""
 
 
 def pairs(metric: str, predictions: Sequence[Prediction]) -> tuple[list[str], list[str]]:
     """The predicted and the reference texts; raises DataError where there are none to compare."""
     for number, row in enumerate(predictions):
         if row.prediction is None:
-            raise DataError(
-                f"metric `{metric}` needs predictions, but row {number} has none: this method predicts nothing for such rows"
-            )
+            raise DataError(f"metric `{metric}` needs predictions, but row {number} has none: this method predicts nothing for such rows")
         if not row.reference.strip():
             raise DataError(f"metric `{metric}`: the reference of row {number} is empty; drop such rows with the filter `missing`")
     return [row.prediction or "" for row in predictions], [row.reference for row in predictions]

@@ -10,6 +10,9 @@ from polar_tools.errors import DataError
 from polar_tools.metrics import base
 from polar_tools.metrics.base import Prediction
 
+LOWER_IS_BETTER = True
+SHARE = False
+
 
 class Options(base.Options):
     """No options."""

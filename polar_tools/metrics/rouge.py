@@ -14,6 +14,9 @@ from polar_tools.metrics.base import Prediction
 if TYPE_CHECKING:
     from rouge_score.tokenizers import Tokenizer
 
+LOWER_IS_BETTER = False
+SHARE = True
+
 
 class Options(base.Options):
     """How texts are cut into tokens before they are compared."""

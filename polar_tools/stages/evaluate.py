@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from polar_tools import datasets, discovery, modeling
 from polar_tools.artifact import Facts, canonical, sha256_of
@@ -30,21 +31,23 @@ def run(spec: EvaluateSpec, folder: Path) -> Facts:
     modeling.seed_everything(spec.seed, config.threads, config.gpus)
     generation = spec.generation.model_dump(exclude_none=True)
     predictions = method.predict(config, model, modeling.load_tokenizer(spec.tokenizer), features, rows, generation)
-    metrics = measure(predictions, spec.metrics)
+    report = {"rows": len(predictions), **measure(predictions, spec.metrics)}
     _write_predictions(predictions, folder / "predictions.jsonl")
-    (folder / "report.json").write_bytes(canonical({"rows": len(predictions), "metrics": metrics}))
-    return Facts(recorded={"rows": len(predictions), "metrics": metrics})
+    (folder / "report.json").write_bytes(canonical(report))
+    return Facts(recorded=report)
 
 
-def measure(predictions: Sequence[Prediction], metrics: Sequence[Options]) -> dict[str, float]:
-    """Every number that `metrics` give; raises DataError where two of them give a number of the same name."""
-    numbers: dict[str, float] = {}
+def measure(predictions: Sequence[Prediction], metrics: Sequence[Options]) -> dict[str, Any]:
+    """`metrics`: figure by name; `given_by`: the metric that gave it. Raises DataError where two give the same name."""
+    figures: dict[str, float] = {}
+    given_by: dict[str, str] = {}
     for options in metrics:
         found = discovery.load("metrics", options.name).compute(predictions, options)
-        if twice := sorted(set(found) & set(numbers)):
+        if twice := sorted(set(found) & set(figures)):
             raise DataError(f"metric `{options.name}` gives {', '.join(twice)}, which another metric of this evaluation gave already")
-        numbers |= found
-    return numbers
+        figures |= found
+        given_by |= dict.fromkeys(found, options.name)
+    return {"metrics": figures, "given_by": given_by}
 
 
 def _check_tokenizer(spec: EvaluateSpec) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -76,7 +76,7 @@ class Evaluation:
     @property
     def scores(self) -> list[Score]:
         """Every metric, before and after."""
-        return scores.compare(self.figures)
+        return scores.compare(self.figures, self.base.record["facts"]["given_by"])
 
     @property
     def generation(self) -> dict[str, Any]:
@@ -196,10 +196,11 @@ class Experiment:
 
 
 def run(spec: ReportSpec, folder: Path) -> Facts:
-    """Write index.html and metrics.json: {experiment: {evaluation: {run: {metric: number}}}}, scores between 0 and 1."""
+    """Write index.html, metrics.json ({experiment: {evaluation: {run: {figure: number}}}}) and loss.csv, for programs and DVC."""
     experiments = [_experiment(name, told) for name, told in spec.experiments.items()]
     figures = {one.name: {evaluation.name: evaluation.figures for evaluation in one.evaluations} for one in experiments}
     (folder / "metrics.json").write_bytes(canonical(figures))
+    (folder / "loss.csv").write_text("".join(_loss_rows(experiments)), encoding="utf-8", newline="\n")
     (folder / spec.PAYLOAD).write_text(_page(spec.project_name, experiments), encoding="utf-8", newline="\n")
     return Facts()
 
@@ -228,6 +229,14 @@ def _experiment(name: str, told: Reported) -> Experiment:
     points = {run: _losses(Path(node.path) / "metrics.jsonl") for run, node in trainings.items()}
     curve = charts.curves(f"curve-{name}", points, "optimizer step") if all(points.values()) else ""
     return Experiment(name, told, trainings, curve, tuple(_evaluation(name, found) for name, found in told.evaluations.items()))
+
+
+def _loss_rows(experiments: Sequence[Experiment]) -> Iterator[str]:
+    """The curves as the lines of a table."""
+    yield "experiment,run,step,loss\n"
+    for one in experiments:
+        for run, node in one.trainings.items():
+            yield from (f"{one.name},{run},{step},{loss}\n" for step, loss in _losses(Path(node.path) / "metrics.jsonl"))
 
 
 def _losses(file: Path) -> list[tuple[float, float]]:

@@ -25,7 +25,7 @@ def run(spec: TokenizeSpec, folder: Path) -> Facts:
     tokenizer = modeling.load_tokenizer(config.model)
     features = method.features(config, rows)
     rendered = method.render(config, tokenizer, features, rows)
-    kept = [fitted for example in rendered if (fitted := base.fit(config, example)) is not None]
+    kept = [fitted for example in rendered if (fitted := method.fit(config, example)) is not None]
     report = _measure(config, rendered, kept)
     shutil.rmtree(folder / spec.PAYLOAD, ignore_errors=True)
     tokenizer.save_pretrained(folder / spec.PAYLOAD)

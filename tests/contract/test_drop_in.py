@@ -23,6 +23,7 @@ TASK_TYPE = classification.TASK_TYPE
 METRICS = ("shouted",)
 features = classification.features
 render = classification.render
+fit = classification.fit
 build_trainer = classification.build_trainer
 predict = classification.predict
 '''
@@ -44,6 +45,9 @@ METRIC = '''
 """Share of inputs in capitals."""
 from typing import Literal
 from polar_tools.metrics import base
+
+LOWER_IS_BETTER = False
+SHARE = True
 
 class Options(base.Options):
     name: Literal["shouted"] = "shouted"

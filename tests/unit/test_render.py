@@ -60,6 +60,16 @@ def test_too_long_rows(policy: str, kept: list[int] | None) -> None:
     assert (None if fitted is None else fitted["labels"]) == kept
 
 
+def test_cut_of_a_text_keeps_the_encoders_marks() -> None:
+    config = classification.Config(**SHARED, max_length=4, on_too_long="cut_right")
+    assert classification.fit(config, {"input_ids": [101, 1, 2, 3, 4, 102], "labels": [7]}) == {
+        "input_ids": [101, 1, 2, 102],
+        "labels": [7],
+    }
+    left = config.model_copy(update={"on_too_long": "cut_left"})
+    assert classification.fit(left, {"input_ids": [101, 1, 2, 3, 4, 102], "labels": [7]}) == {"input_ids": [101, 3, 4, 102], "labels": [7]}
+
+
 def test_too_long_rows_fail_unless_told_otherwise() -> None:
     with pytest.raises(DataError, match="5 tokens, more than max_length 3"):
         base.fit(sft.Config(**SHARED, max_length=3), {"input_ids": [0] * 5, "labels": [0] * 5})

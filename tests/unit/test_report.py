@@ -149,7 +149,7 @@ def test_same_results_give_the_same_bytes(project, tmp_path):
 
 
 def test_several_runs_give_mean_and_spread():
-    (score,) = scores.compare({"base": {"rougeL": 0.2}, "seed0": {"rougeL": 0.4}, "seed1": {"rougeL": 0.6}})
+    (score,) = scores.compare({"base": {"rougeL": 0.2}, "seed0": {"rougeL": 0.4}, "seed1": {"rougeL": 0.6}}, {"rougeL": "rouge"})
     assert score.mean == pytest.approx(0.5)
     assert score.spread == pytest.approx(0.1 * 2**0.5)
     assert score.change == pytest.approx(0.3)
@@ -166,13 +166,14 @@ def test_several_runs_give_mean_and_spread():
     ],
 )
 def test_less_loss_is_better(name, before, after, verdict):
-    (score,) = scores.compare({"base": {name: before}, "seed0": {name: after}})
+    (score,) = scores.compare({"base": {name: before}, "seed0": {name: after}}, {name: "rouge" if name == "rouge1" else "loss"})
     assert score.verdict == verdict
 
 
 def test_majority_stands_beside_its_metric_and_losses_behind():
     before = {"loss": 2.0, "majority_f1": 0.3, "majority_accuracy": 0.4, "accuracy": 0.1}
-    found = scores.compare({"base": before, "seed0": before | {"accuracy": 0.9}})
+    given_by = {"loss": "loss", "majority_f1": "majority", "majority_accuracy": "majority", "accuracy": "accuracy"}
+    found = scores.compare({"base": before, "seed0": before | {"accuracy": 0.9}}, given_by)
     assert [(score.name, score.majority) for score in found] == [("accuracy", 0.4), ("majority_f1", None), ("loss", None)]
 
 
