@@ -91,10 +91,11 @@ class OneOf:
         member.model_rebuild()
         reference = handler(member.__pydantic_core_schema__)
         definition = handler.resolve_ref_schema(reference)
+        description = " ".join((load(self.package, name).__doc__ or "").split("\n\n")[0].split())
         spellings = [spelling for spelling, meant in aliases(self.package).items() if meant == name]
         named = {"const": name} if spellings == [name] else {"enum": spellings}
-        bare = [] if definition.get("required") else [{**named, "description": definition["description"]}]
-        definition["title"] = name
-        definition["required"] = [self.key, *definition.get("required", [])]
-        definition["properties"][self.key] |= named
+        bare = [] if definition.get("required") else [{**named, "description": description}]
+        definition |= {"title": name, "description": description, "required": [self.key, *definition.get("required", [])]}
+        field = definition["properties"][self.key]
+        definition["properties"][self.key] = {"type": "string", "description": field.get("description", ""), **named}
         return [reference, *bare]

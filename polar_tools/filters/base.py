@@ -15,6 +15,7 @@ class Options(Frozen):
     """Base of a filter's options; `name` is the filter's file."""
 
     name: str
+    """The filter: the name of a file in polar_tools/filters."""
 
 
 def require(table: pa.Table, *columns: str) -> None:

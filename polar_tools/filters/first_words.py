@@ -17,7 +17,9 @@ class Options(base.Options):
 
     name: Literal["first_words"] = "first_words"
     column: str
+    """Column that is cut."""
     words: PositiveInt
+    """How many words stay."""
 
 
 def apply(table: pa.Table, options: Options) -> pa.Table:

@@ -17,7 +17,9 @@ class Options(base.Options):
 
     name: Literal["sample"] = "sample"
     rows: PositiveInt
+    """How many rows stay; all where there are fewer."""
     seed: NonNegativeInt = 0
+    """Seed of the choice."""
 
 
 def apply(table: pa.Table, options: Options) -> pa.Table:

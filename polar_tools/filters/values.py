@@ -17,8 +17,11 @@ class Options(base.Options):
 
     name: Literal["values"] = "values"
     column: str
+    """Column whose values decide."""
     keep: tuple[str, ...] = ()
+    """Values whose rows stay; all others go."""
     drop: tuple[str, ...] = ()
+    """Values whose rows go; all others stay."""
 
     @model_validator(mode="after")
     def _one_of_the_two(self) -> Options:

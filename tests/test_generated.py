@@ -1,0 +1,102 @@
+"""Files that are generated say what the code says; `pytest tests/test_generated.py --fix` writes them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click import Context
+from click.testing import CliRunner
+from jsonschema import Draft7Validator
+
+from polar_tools import config, reference
+from polar_tools.cli import group
+from tests import tiny
+
+FIX = "pytest tests/test_generated.py --fix"
+CONFIGS = [tiny.REPOSITORY / "config" / "config.yaml", *sorted((tiny.REPOSITORY / "config" / "examples").glob("*.yaml"))]
+
+
+def help_of(*words: str) -> str:
+    shown = CliRunner().invoke(group, [*words, "--help"], prog_name="polar-tools", terminal_width=100)
+    assert shown.exit_code == 0, shown.output
+    return f"## `{' '.join(['polar-tools', *words])}`\n\n```text\n{shown.output}```\n"
+
+
+def cli_page() -> str:
+    introduction = f"# The command line\n\nGenerated from `--help`; `{FIX}` writes it anew.\n"
+    return "\n".join([introduction, help_of(), *(help_of(command) for command in group.list_commands(Context(group)))])
+
+
+GENERATED = {
+    "workflow/schemas/config.schema.json": reference.config_schema,
+    "config/README.md": reference.config_page,
+    "docs/cli.md": cli_page,
+}
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_generated_file_is_up_to_date(name: str, request: pytest.FixtureRequest) -> None:
+    path, wanted = tiny.REPOSITORY / name, GENERATED[name]()
+    if request.config.getoption("--fix"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(wanted, encoding="utf-8")
+    current = path.is_file() and path.read_text(encoding="utf-8") == wanted
+    assert current, f"{name} is not what the code says any more: run `{FIX}`"
+
+
+def fields(schema: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every field in a JSON schema, with a path that a person can find."""
+    parts = schema.items() if isinstance(schema, dict) else enumerate(schema) if isinstance(schema, list) else ()
+    for key, part in parts:
+        if key == "properties":
+            yield from ((f"{place} ({schema['title']}): {name}", field) for name, field in part.items())
+        yield from fields(part, f"{place}/{key}")
+
+
+def test_every_field_is_explained() -> None:
+    silent = [place for place, field in fields(reference.json_schema()) if not field.get("description")]
+    assert not silent, f"write a docstring below each of {silent}"
+
+
+def complaints(data: Any) -> list[str]:
+    return [error.message for error in Draft7Validator(reference.json_schema()).iter_errors(data)]
+
+
+def test_schema_is_one() -> None:
+    Draft7Validator.check_schema(reference.json_schema())
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_editors_accept_our_configs(path: Path) -> None:
+    assert complaints(config.read(path)) == []
+
+
+def test_editors_accept_aliases_and_short_forms() -> None:
+    assert "method: cls" in tiny.CONFIG
+    assert "filters: [missing]" in tiny.CONFIG
+    assert complaints(yaml.safe_load(tiny.CONFIG)) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("learning_rate:", "learning_rat:"),
+        ("experiments:", "experimets:"),
+        ("test_size:", "test_sise:"),
+        ("test_size: ", "test_size: a"),
+        ("test_size: 12, ", ""),
+        ("threads: 1", "threads: one"),
+        ("method: cls", "method: clz"),
+        ("method: cls", "method: cls\n    system_prompt: not of this method"),
+        ("filters: [missing]", "filters: [mising]"),
+        ("filters: [missing]", "filters: [sample]"),
+        ("filters: [missing]", "filters: [{name: missing, column: [a]}]"),
+        ("metrics: [rouge", "metrics: [{name: rouge, tokenizer: words}"),
+        ("  llama: {source", "  my llama: {source"),
+    ],
+)
+def test_editors_see_a_mistake(right: str, wrong: str) -> None:
+    assert right in tiny.CONFIG
+    assert complaints(yaml.safe_load(tiny.CONFIG.replace(right, wrong))) != []
