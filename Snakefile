@@ -12,7 +12,10 @@ configfile: "config/config.yaml"
 
 
 # Plain `snakemake` uses every core of this machine; a profile cannot say so, for `cores` would bind a cluster too.
-if workflow.resource_settings.nodes is None and workflow.resource_settings.cores is None:
+if (
+    workflow.resource_settings.nodes is None
+    and workflow.resource_settings.cores is None
+):
     workflow.resource_settings.cores = os.cpu_count()
 
 try:
@@ -38,12 +41,20 @@ localrules:
 
 
 rule all:
+    default_target: True
     input:
         PLAN.targets(),
-    default_target: True
 
 
-for stage in ("mirror", "convert", "prepare", "tokenize", "train", "evaluate", "report"):
+for stage in (
+    "mirror",
+    "convert",
+    "prepare",
+    "tokenize",
+    "train",
+    "evaluate",
+    "report",
+):
 
     include: f"workflow/rules/{stage}.smk"
 

@@ -68,7 +68,12 @@ def bare_workflow(folder: Path, edges: dict[str, list[str]]) -> Path:
     """The same jobs with the same files between them, written for Snakemake alone: no config, no plan, no specs."""
     rules = ["EDGES = " + repr(edges), "rule all:", "    input: list(EDGES)"]
     for kind in ("mirror", "prepare", "tokenize", "train", "evaluate", "report"):
-        rules += [f"rule {kind}:", "    input: lambda w: EDGES[f'{w.path}/{w.kind}.out']", "    output: '{path}/{kind,%s}.out'" % kind, "    shell: 'touch {output}'"]
+        rules += [
+            f"rule {kind}:",
+            "    input: lambda w: EDGES[f'{w.path}/{w.kind}.out']",
+            f"    output: '{{path}}/{{kind,{kind}}}.out'",
+            "    shell: 'touch {output}'",
+        ]
     (folder / "Snakefile").write_text("\n".join(rules) + "\n")
     return folder
 
@@ -81,6 +86,7 @@ def edges_of(project: Path) -> dict[str, list[str]]:
 
 
 def row(what: str, cost: Cost, note: str = "") -> None:
+    """One line of the table."""
     print(f"{what:52} {cost.cpu:6.2f} CPU s  {cost.wall:6.2f} s   {note}", flush=True)
 
 
@@ -106,7 +112,11 @@ def planning(folder: Path) -> None:
     alone = measure(*snakemake, cwd=bare, runs=3)
     row(f"snakemake -n, bare, {len(edges)} jobs", alone)
     whole = measure(*snakemake, cwd=ours, runs=3)
-    row(f"snakemake -n, {EXPERIMENTS} experiments, {len(edges)} jobs", whole, f"{whole.wall / alone.wall:.2f} times the bare one; wanted: at most 3")
+    row(
+        f"snakemake -n, {EXPERIMENTS} experiments, {len(edges)} jobs",
+        whole,
+        f"{whole.wall / alone.wall:.2f} times the bare one; wanted: at most 3",
+    )
 
 
 def nothing_to_do() -> None:

@@ -1,4 +1,4 @@
-"""What several commands take: the spec of a stage, and options made from the fields of a pydantic model."""
+"""What several commands take, and what they do with it: a stage on its spec."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    from pydantic import BaseModel
 
 ONLINE = {"mirror"}
 """Stages that reach out; all others work where there is no network, and must not notice one."""
@@ -23,20 +20,6 @@ Decorated = Callable[..., Any]
 def spec_argument(required: bool = True) -> Callable[[Decorated], Decorated]:
     """The argument SPEC: a spec.json, or the folder in which it lies."""
     return click.argument("spec", required=required, type=click.Path(path_type=Path))
-
-
-def from_fields(model: type[BaseModel], *names: str) -> Callable[[Decorated], Decorated]:
-    """One option for each named field of `model`: its name with dashes, its docstring as help."""
-
-    def decorate(function: Decorated) -> Decorated:
-        from polar_tools.fields import documentation
-
-        help = documentation(model)
-        for name in reversed(names):
-            function = click.option(f"--{name.replace('_', '-')}", help=help[name])(function)
-        return function
-
-    return decorate
 
 
 def run_stage(stage: str, spec: Path) -> None:

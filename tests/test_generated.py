@@ -12,7 +12,7 @@ from jsonschema import Draft7Validator
 
 from polar_tools import config, reference
 from polar_tools.cli import group
-from tests import tiny
+from tests import tiny, tree
 
 FIX = "pytest tests/test_generated.py --fix"
 CONFIGS = [tiny.REPOSITORY / "config" / "config.yaml", *sorted((tiny.REPOSITORY / "config" / "examples").glob("*.yaml"))]
@@ -29,7 +29,14 @@ def cli_page() -> str:
     return "\n".join([introduction, help_of(), *(help_of(command) for command in group.list_commands(Context(group)))])
 
 
+def readme() -> str:
+    """The README as it stands, with the tree as it is."""
+    before, _, rest = (tiny.REPOSITORY / "README.md").read_text(encoding="utf-8").partition("<!-- tree -->")
+    return f"{before}<!-- tree -->\n{tree.render(tiny.REPOSITORY)}\n<!-- /tree -->{rest.partition('<!-- /tree -->')[2]}"
+
+
 GENERATED = {
+    "README.md": readme,
     "workflow/schemas/config.schema.json": reference.config_schema,
     "config/README.md": reference.config_page,
     "docs/cli.md": cli_page,

@@ -22,8 +22,7 @@ from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlsplit
 
 from polar_tools.errors import ConfigError, IntegrityError, PolarError, StorageError, UserError
 from polar_tools.storage.base import CHUNK, Entry, Snapshot, refuse_full_disk
@@ -174,7 +173,7 @@ def _on_disk(place: str, project: str) -> list[DistributionPackage]:
 
 def _path(place: str) -> Path:
     """The path that a file:// URL or pip's own way of writing one stands for."""
-    return Path(url2pathname(urlsplit(place).path)) if place.startswith("file:") else Path(place).expanduser().absolute()
+    return Path(unquote(urlsplit(place).path)) if place.startswith("file:") else Path(place).expanduser().absolute()
 
 
 def _on_index(session: Session, index: str, project: str) -> list[DistributionPackage]:

@@ -12,7 +12,19 @@ from polar_tools import discovery
 from polar_tools.methods import base as method_base
 
 PACKAGE = Path(polar_tools.__file__).parent
-METHOD_NAMES = ["ALIASES", "Config", "COLUMNS", "MODEL_CLASS", "TASK_TYPE", "METRICS", "features", "render", "fit", "build_trainer", "predict"]
+METHOD_NAMES = [
+    "ALIASES",
+    "Config",
+    "COLUMNS",
+    "MODEL_CLASS",
+    "TASK_TYPE",
+    "METRICS",
+    "features",
+    "render",
+    "fit",
+    "build_trainer",
+    "predict",
+]
 HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "sklearn", "rouge_score", "pyarrow", "numpy"}
 
 

@@ -44,8 +44,8 @@ def test_config_error_is_one_message_without_traceback(fresh: Path) -> None:
     file.write_text(file.read_text(encoding="utf-8").replace("max_steps: 4", "max_step: 4", 1), encoding="utf-8")
     done = run("snakemake", "-n", cwd=fresh)
     assert done.returncode == 1
-    assert "experiments.say.max_step: unknown key `max_step`, did you mean `max_steps`?" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "experiments.say.max_step: unknown key `max_step`, did you mean `max_steps`?" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_failed_rule_shows_the_tools_message(fresh: Path) -> None:

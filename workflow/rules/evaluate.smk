@@ -1,7 +1,9 @@
 rule evaluate:
     input:
         spec="results/{experiment}/{run}/evaluate/{evaluation}/spec.json",
-        parts=lambda w: PLAN.inputs(f"results/{w.experiment}/{w.run}/evaluate/{w.evaluation}"),
+        parts=lambda w: PLAN.inputs(
+            f"results/{w.experiment}/{w.run}/evaluate/{w.evaluation}"
+        ),
     output:
         "results/{experiment}/{run}/evaluate/{evaluation}/manifest.json",
     log:
@@ -10,7 +12,9 @@ rule evaluate:
         "benchmarks/{experiment}/{run}/evaluate/{evaluation}.tsv"
     threads: lambda w: PLAN.threads(f"results/{w.experiment}/{w.run}/evaluate/{w.evaluation}")
     resources:
-        gpu=lambda w: PLAN.gpus(f"results/{w.experiment}/{w.run}/evaluate/{w.evaluation}"),
+        gpu=lambda w: PLAN.gpus(
+            f"results/{w.experiment}/{w.run}/evaluate/{w.evaluation}"
+        ),
         mem_mb=PLAN.resources("evaluate").mem_mb,
         runtime=PLAN.resources("evaluate").runtime,
     shell:

@@ -1,0 +1,86 @@
+"""The README's tree: every tracked file with the line that it says of itself, so that the tree can't lie for long."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+SILENT = {
+    ".ci/run": "what CI runs",
+    ".dvc/.gitignore": "what of DVC's own is not tracked",
+    ".dvc/config": "DVC's settings",
+    ".gitignore": "results, caches, environments",
+    "LICENSE": "Apache-2.0",
+    "polar_tools/py.typed": "type hints are shipped",
+    "polar_tools/stages/report.html.jinja": "the report's page",
+    "pyproject.toml": "dependencies, extras by purpose; ruff, mypy, pytest, layers",
+    "slurm": "link to profiles/slurm, where `snakemake --profile slurm` looks for it",
+    "workflow/schemas/config.schema.json": "the config's JSON schema, for editors (generated)",
+}
+"""Files that have no place for such a line, or none that a reader of the tree would want."""
+FOLDERS = {
+    ".ci": "continuous integration",
+    ".dvc": "DVC",
+    "bench": "benchmarks, side by side",
+    "config": "what a person edits",
+    "docs": "documentation",
+    "envs": "pinned versions",
+    "profiles": "how Snakemake runs",
+    "profiles/default": "picked up by itself",
+    "profiles/slurm": "a cluster",
+    "tests": "tests observe what commands do and what lies on disk",
+    "tests/contract": "what all siblings promise",
+    "tests/unit": "one module at a time",
+    "tests/workflow": "the DAG, dry and for real",
+    "workflow": "the rules of the Snakefile",
+    "workflow/rules": "one rule a file, one stage each",
+    "workflow/schemas": "generated",
+}
+
+
+def render(repository: Path) -> str:
+    """The tree as a code block: a line a file, folders after the files beside them."""
+    listed = subprocess.run(["git", "ls-files"], cwd=repository, capture_output=True, text=True, check=True).stdout.splitlines()
+    names = sorted((name for name in listed if not name.endswith("__init__.py") and (repository / name).exists()), key=_order)
+    lines, shown = [], set()
+    for name in names:
+        for depth, folder in enumerate(reversed(Path(name).parents[:-1])):
+            if folder not in shown:
+                shown.add(folder)
+                lines.append(_line(depth, f"{folder.name}/", _about_folder(repository, folder)))
+        lines.append(_line(len(Path(name).parents) - 1, Path(name).name, _about_file(repository, name)))
+    return "\n".join(["```", *lines, "```"])
+
+
+def _order(name: str) -> list[tuple[bool, str]]:
+    parts = Path(name).parts
+    return [(number < len(parts) - 1, part) for number, part in enumerate(parts)]
+
+
+def _line(depth: int, name: str, about: str) -> str:
+    return f"{'  ' * depth + name:34} {about.split('. ')[0].removesuffix('.')}".rstrip()
+
+
+def _about_folder(repository: Path, folder: Path) -> str:
+    package = repository / folder / "__init__.py"
+    return FOLDERS.get(folder.as_posix()) or (_docstring(package) if package.is_file() else "")
+
+
+def _about_file(repository: Path, name: str) -> str:
+    path = repository / name
+    if name in SILENT:
+        return SILENT[name]
+    if path.suffix == ".py":
+        return _docstring(path)
+    marker = r"^#+[ \t]*(?!yaml-language-server|!)(\S.*)$"
+    found = re.search(marker, path.read_text(encoding="utf-8"), re.MULTILINE)
+    if found is None and path.suffix == ".smk":
+        return f"the rule {path.stem}"
+    assert found, f"{name} says nothing of itself: give it a first line, or name it in {Path(__file__).name}"
+    return found[1].strip()
+
+
+def _docstring(path: Path) -> str:
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    assert text or path.name == "__init__.py", f"{path} has no docstring"
+    return text.partition("\n")[0].removesuffix(".")
