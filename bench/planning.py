@@ -50,7 +50,7 @@ def _once(command: tuple[str, ...], cwd: Path) -> Cost:
 def many_experiments(folder: Path) -> Path:
     """A project whose config has as many experiments as the issue asks for, over one model and one dataset."""
     for name in ("Snakefile", "workflow", "profiles"):
-        subprocess.run(["cp", "-a", str(REPOSITORY / name), str(folder)], check=True)
+        subprocess.run(["cp", "-a", str(REPOSITORY / name), str(folder)], check=True)  # noqa: S607
     (folder / "rows.csv").write_text("prompt,completion\na,b\n")
     experiment = {"method": "sft", "model": "m", "dataset": "d", "evaluations": ["e"]}
     data = {
