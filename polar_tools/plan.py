@@ -14,6 +14,7 @@ from polar_tools.methods.base import Config as Experiment
 from polar_tools.specs import (
     ConvertSpec,
     EvaluateSpec,
+    ExperimentSpec,
     Measured,
     MirrorSpec,
     PrepareSpec,
@@ -42,12 +43,13 @@ class Artifact:
 
 
 class Plan:
-    """Every artifact that a config asks for, by path; raises ConfigError where the config can't be planned."""
+    """Every artifact that a config asks for, by path, inputs first; raises ConfigError where the config can't be planned."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.artifacts: dict[str, Artifact] = {}
-        reported = {name: self._experiment(name, experiment) for name, experiment in sorted(config.experiments.items())}
+        parents_first = sorted(config.experiments, key=lambda name: (self._generation(name), name))
+        reported = {name: self._experiment(name, config.experiments[name]) for name in parents_first}
         self._add(REPORT, ReportSpec(project_name=config.project_name, experiments=reported))
 
     def inputs(self, path: str) -> list[str]:
@@ -77,13 +79,13 @@ class Plan:
 
     def gpus(self, path: str) -> int:
         """GPUs that the artifact's job needs."""
-        experiment = getattr(self.artifacts[path].spec, "experiment", None)
-        return experiment.gpus if experiment is not None and self.artifacts[path].spec.stage in {"train", "evaluate"} else 0
+        spec = self.artifacts[path].spec
+        return spec.experiment.gpus if isinstance(spec, TrainSpec | EvaluateSpec) else 0
 
     def threads(self, path: str) -> int:
         """CPU threads that the artifact's job needs."""
-        experiment = getattr(self.artifacts[path].spec, "experiment", None)
-        return experiment.threads if experiment is not None else 1
+        spec = self.artifacts[path].spec
+        return spec.experiment.threads if isinstance(spec, ExperimentSpec) else 1
 
     def resources(self, stage: str) -> Resources:
         """Memory and time limit of a stage's jobs."""
@@ -117,6 +119,11 @@ class Plan:
         snapshot = self._mirror("datasets", name)
         spec = PrepareSpec(source=snapshot, format=dataset.format, columns=dataset.columns, filters=dataset.filters, split=dataset.split)
         return self._add(f"results/datasets/{name}", spec)
+
+    def _generation(self, name: str) -> int:
+        """How many trainings the experiment's model has behind it."""
+        model = self.config.experiments[name].model
+        return 1 + self._generation(model) if model in self.config.experiments else 0
 
     def _start(self, name: str, seed: int) -> str:
         """The model that a run with `seed` of experiment `name` starts from."""
