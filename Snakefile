@@ -12,11 +12,9 @@ configfile: "config/config.yaml"
 
 
 # Plain `snakemake` uses every core of this machine; a profile cannot say so, for `cores` would bind a cluster too.
-if (
-    workflow.resource_settings.nodes is None
-    and workflow.resource_settings.cores is None
-):
+if workflow.nodes is None and workflow.resource_settings.cores is None:
     workflow.resource_settings.cores = os.cpu_count()
+    workflow.global_resources["_cores"] = os.cpu_count()
 
 try:
     for file in workflow.configfiles:

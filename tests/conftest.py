@@ -1,5 +1,6 @@
 """Fixtures that several tests share: tiny models, and a project in which everything has been made once."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +47,7 @@ def finished(shared: Path, assets: Path) -> Path:
         tiny.make_project(folder, assets)
         done = tiny.run("snakemake", cwd=folder)
         assert done.returncode == 0, done.stderr
+        assert f"Provided cores: {os.cpu_count()}" in done.stdout + done.stderr, "jobs would run beside each other without bounds"
 
     return _once(shared / "tiny-finished", make)
 
