@@ -22,6 +22,8 @@ def seed_everything(seed: int, threads: int, gpus: int = 0) -> None:
     from transformers import set_seed
 
     torch.set_num_threads(threads)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # only costs time: nothing here reads such memory
+    torch.use_deterministic_algorithms(True, warn_only=True)
     set_seed(seed)
     if gpus > torch.cuda.device_count():
         raise WorldError(

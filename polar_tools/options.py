@@ -14,6 +14,9 @@ import click
 ONLINE = {"mirror"}
 """Stages that reach out; all others work where there is no network, and must not notice one."""
 
+REPEATABLE = {"MKL_CBWR": "AUTO,STRICT", "MKL_DYNAMIC": "FALSE", "OMP_DYNAMIC": "FALSE", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+"""What numeric libraries read when they are loaded: the same sums in the same order, whatever else the machine does."""
+
 Decorated = Callable[..., Any]
 
 
@@ -29,6 +32,7 @@ def run_stage(stage: str, spec: Path) -> None:
 
     from polar_tools import artifact
 
+    os.environ.update(REPEATABLE)
     if stage not in ONLINE:
         os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
     if not sys.stderr.isatty():

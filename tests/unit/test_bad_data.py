@@ -1,6 +1,9 @@
 """Bad data and bad specs, through the commands that a person types: one readable message, the right exit status, nothing left."""
 
 import json
+import random
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +73,29 @@ def test_report_counts_rows_from_source_to_split(tmp_path: Path) -> None:
     assert status == 0, message
     funnel = json.loads((target / "report.json").read_text())["funnel"]
     assert [(step["step"], step["rows"]) for step in funnel] == [("read", 3), ("values", 2), ("train", 1), ("test", 1)]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of 200 kB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)], check=False).returncode:
+        pytest.skip("only root may mount a small disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_full_disk_ends_with_a_message_and_nothing_that_counts_as_done(tmp_path: Path, small_disk: Path) -> None:
+    chance = random.Random(0)
+    rows = "".join(f"{chance.getrandbits(400)},{chance.getrandbits(400)}\n" for _ in range(2000))
+    (tmp_path / "results").symlink_to(small_disk)
+    status, message, target = prepare(tmp_path, {"rows.csv": f"a,b\n{rows}".encode()})
+    assert status == 1
+    assert "no space left on the disk" in message
+    assert "Traceback" not in message
+    assert not (target / "record.json").exists()
+    assert not (target / "manifest.json").exists()
 
 
 @pytest.mark.parametrize(
