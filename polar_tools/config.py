@@ -185,6 +185,8 @@ class Config(Frozen):
                 problems.append(
                     f"datasets.{name}.source: `{dataset.source}` is neither a URI (such as file://rows.csv) nor a name in `datasets`{hint}"
                 )
+            if dataset.source in self.datasets and dataset.sha256 is not None:
+                problems.append(f"datasets.{name}.sha256: would be ignored; it belongs to `{dataset.source}`, whose files these are")
         return problems
 
     def _circles(self) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from polar_tools.errors import ConfigError, DataError
 from polar_tools.fields import DatasetRef, EvaluationRef, Frozen, Loaded, ModelRef, Planned, Rendered, did_you_mean
@@ -116,6 +116,23 @@ class Config(Frozen):
     """How many checkpoints stay."""
     extra_args: dict[str, JsonValue] = {}
     """Further arguments of the underlying trainer, by its own names; an unknown one is an error."""
+
+    @model_validator(mode="after")
+    def _nothing_is_ignored(self) -> Config:
+        """Raise for a field that is given but that another field leaves without effect."""
+        self._needs(
+            [name for name in type(self).model_fields if name.startswith("lora_")] + ["merge_adapter"], self.use_peft, "`use_peft: true`"
+        )
+        self._needs(["on_too_long"], self.max_length is not None, "`max_length`")
+        self._needs(["save_steps"], self.save_strategy == "steps", "`save_strategy: steps`")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds: {list(self.seeds)} names a seed twice")
+        return self
+
+    def _needs(self, names: Sequence[str], given: bool, what: str) -> None:
+        idle = [name for name in names if not given and getattr(self, name) != type(self).model_fields[name].default]
+        if idle:
+            raise ValueError(f"{', '.join(idle)} would be ignored without {what}")
 
 
 def features(config: Config, rows: Sequence[Row]) -> Features:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import model_validator
+
 from polar_tools.errors import ConfigError, DataError
 from polar_tools.fields import Rendered
 from polar_tools.methods import base
@@ -25,6 +27,11 @@ class Config(base.Config):
     """First turn of every dialogue that has none of its own."""
     chat_template: Rendered[Literal["tokenizer", "none"]] = "tokenizer"
     """The tokenizer's own template, or none: prompt, completion and end-of-text as they are."""
+
+    @model_validator(mode="after")
+    def _template_has_turns(self) -> Config:
+        self._needs(["system_prompt"], self.chat_template != "none", "a chat template")
+        return self
 
 
 COLUMNS = (("messages",), ("prompt", "completion"), ("text",))

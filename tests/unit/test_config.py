@@ -173,6 +173,32 @@ WRONG_VALUES = {
     ),
     "a name that is a number": ("  llama: {", "  1: {", "models.1: its name must be text, but it is 1"),
     "too long a name": ("  llama: {", f"  {'l' * 70}: {{", "its name must have at most 64 characters"),
+    "adapter settings without an adapter": (
+        "learning_rate: 1.0e-2\n    threads: 1\nrun",
+        "learning_rate: 1.0e-2\n    lora_r: 4\n    threads: 1\nrun",
+        "experiments.sort: lora_r would be ignored without `use_peft: true`",
+    ),
+    "what happens to long rows without a length": (
+        "save_steps: 2",
+        "save_steps: 2\n    on_too_long: drop",
+        "experiments.say: on_too_long would be ignored without `max_length`",
+    ),
+    "steps of a strategy that has none": (
+        "save_strategy: steps",
+        "save_strategy: epoch",
+        "experiments.say: save_steps would be ignored without `save_strategy: steps`",
+    ),
+    "a system prompt without a template": (
+        "save_steps: 2",
+        "save_steps: 2\n    system_prompt: hi\n    chat_template: none",
+        "experiments.say: system_prompt would be ignored without a chat template",
+    ),
+    "a seed twice": ("save_steps: 2", "save_steps: 2\n    seeds: [1, 1]", "experiments.say: seeds: [1, 1] names a seed twice"),
+    "a hash of somebody else's source": (
+        "source: sayings",
+        f"source: sayings\n    sha256: {'a' * 64}",
+        "datasets.kinds.sha256: would be ignored; it belongs to `sayings`, whose files these are",
+    ),
     "temperature without sampling": (
         "{max_new_tokens: 4}",
         "{temperature: 0.7}",
