@@ -53,7 +53,8 @@ def test_sorting_into_topics_works(clone: Path) -> None:
 
 
 def test_there_is_nothing_left_to_do(clone: Path) -> None:
-    assert "Nothing to be done" in tool(clone, "snakemake", "-n").stderr
+    done = tool(clone, "snakemake", "-n")
+    assert "Nothing to be done" in done.stdout + done.stderr
 
 
 def test_every_number_leads_to_the_archives(clone: Path) -> None:
