@@ -9,15 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
-import resource
 import shutil
-import socket
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +203,8 @@ def _set_aside(folder: Path) -> None:
 
 
 def _write_record(folder: Path, origin: dict[str, Any], facts: Facts, libraries: Iterable[str]) -> None:
+    from importlib import metadata
+
     stable = [name for name in files_of(folder) if not name.startswith(_folders(facts.volatile))]
     record = {
         **origin,
@@ -219,6 +217,10 @@ def _write_record(folder: Path, origin: dict[str, Any], facts: Facts, libraries:
 
 
 def _circumstances(folder: Path, spec: Spec, facts: Facts, started: datetime, seconds: float) -> dict[str, Any]:
+    import platform
+    import resource
+    import socket
+
     volatile = [name for name in files_of(folder) if name.startswith(_folders(facts.volatile))]
     return {
         "files": {name: _entry(folder / name) for name in volatile},

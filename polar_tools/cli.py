@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import os
 import pkgutil
@@ -63,6 +64,8 @@ def group(debug: bool) -> None:
 
 def main() -> None:
     """Run the command line; a PolarError becomes its message and its exit status."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # to look for them reads every installed package's metadata
+    gc.disable()  # starting up makes no garbage worth looking for; a stage turns it on again
     debug = "--debug" in sys.argv or bool(os.environ.get("POLAR_DEBUG"))
     try:
         group(standalone_mode=False)

@@ -1,10 +1,8 @@
 """The one typed config: models, datasets, evaluations, experiments, run. Everything else is derived from it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import Field, JsonValue, NonNegativeInt, PositiveFloat, PositiveInt, StringConstraints, ValidationError, model_validator
@@ -89,7 +87,7 @@ class Generation(Frozen):
     """Draw among this many most probable tokens. Needs `do_sample`."""
 
     @model_validator(mode="after")
-    def _sampling_is_asked_for(self) -> Generation:
+    def _sampling_is_asked_for(self) -> Self:
         unread = [name for name in ("temperature", "top_p", "top_k") if getattr(self, name) is not None]
         if unread and not self.do_sample:
             raise ValueError(f"{', '.join(unread)} would be ignored without `do_sample: true`")
@@ -163,7 +161,7 @@ class Config(Frozen):
     """How the work is done; changes no result."""
 
     @model_validator(mode="after")
-    def _references_lead_somewhere(self) -> Config:
+    def _references_lead_somewhere(self) -> Self:
         problems = [*self._dangling(), *self._circles(), *self._clashes()]
         if problems:
             raise ValueError("\n".join(problems))

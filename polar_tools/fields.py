@@ -1,7 +1,5 @@
 """The grammar of the config: frozen models, references between sections, slices of an experiment."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass

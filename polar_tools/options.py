@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -32,6 +33,7 @@ def run_stage(stage: str, spec: Path) -> None:
 
     from polar_tools import artifact
 
+    gc.enable()
     os.environ.update(REPEATABLE)
     if stage not in ONLINE:
         os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported

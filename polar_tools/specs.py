@@ -3,8 +3,6 @@
 Paths lead to the payload (a folder or file) of another artifact, which lies one level below it; that is how inputs are found.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Any, ClassVar, Literal
 

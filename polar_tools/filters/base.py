@@ -1,7 +1,5 @@
 """What every filter shares: options with the filter's name, and a check of the columns it is given."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 from polar_tools.errors import DataError
@@ -18,7 +16,7 @@ class Options(Frozen):
     """The filter: the name of a file in polar_tools/filters."""
 
 
-def require(table: pa.Table, *columns: str) -> None:
+def require(table: "pa.Table", *columns: str) -> None:
     """Raise DataError unless `table` has all of `columns`; the message lists those that are there."""
     for column in columns:
         if column not in table.column_names:

@@ -5,10 +5,8 @@ METRICS, features, render, fit,
 build_trainer, predict. What it doesn't need it takes from here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -118,7 +116,7 @@ class Config(Frozen):
     """Further arguments of the underlying trainer, by its own names; an unknown one is an error."""
 
     @model_validator(mode="after")
-    def _nothing_is_ignored(self) -> Config:
+    def _nothing_is_ignored(self) -> Self:
         """Raise for a field that is given but that another field leaves without effect."""
         self._needs(
             [name for name in type(self).model_fields if name.startswith("lora_")] + ["merge_adapter"], self.use_peft, "`use_peft: true`"
@@ -140,7 +138,7 @@ def features(config: Config, rows: Sequence[Row]) -> Features:
     return {}
 
 
-def arguments(cls: type[TrainingArguments], config: Config, **run: Any) -> TrainingArguments:
+def arguments(cls: "type[TrainingArguments]", config: Config, **run: Any) -> "TrainingArguments":
     """The trainer's arguments: every field of `config` that has the same name there, then `extra_args`, then `run`.
 
     Raises ConfigError for a key of `extra_args` that the trainer does not read or that is a field of its own.

@@ -4,8 +4,6 @@ A metric file has LOWER_IS_BETTER, SHARE (its figures lie between 0 and 1, and p
 compute(predictions, options) -> figure by name.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
