@@ -24,10 +24,6 @@ class DataError(UserError):
     """The data is not what the config says it is."""
 
 
-class MissingPackageError(UserError):
-    """An optional package is needed; the message names the extra that installs it."""
-
-
 class WorldError(PolarError):
     """The world outside failed: network, disk, a remote store."""
 

@@ -45,6 +45,8 @@ def render(config: Config, processor: PreTrainedTokenizerBase, features: base.Fe
     """Token ids of each row, and labels that are trained on: the assistant's turns, the completion, or the whole text."""
     if config.chat_template == "tokenizer" and processor.chat_template is None and "text" not in rows[0]:
         raise ConfigError("this model's tokenizer has no chat template; set `chat_template: none`, or use a model that has one")
+    if config.system_prompt and not {"messages", "prompt"} & set(rows[0]):
+        raise ConfigError("system_prompt would be ignored: the rows are plain text and have no turns")
     return [_render_row(config, processor, row) for row in rows]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from polar_tools.errors import DataError
+from polar_tools.errors import ConfigError, DataError
 from polar_tools.methods import base, classification, sft
 
 SHARED = {"model": "m", "dataset": "d"}
@@ -43,6 +43,11 @@ def test_plain_text_and_bare_prompts_end_with_end_of_text(tokenizer: Any) -> Non
     )
     assert trained(tokenizer, plain) == "all of it<|im_end|>"
     assert trained(tokenizer, bare) == " two<|im_end|>"
+
+
+def test_system_prompt_of_plain_text_is_refused(tokenizer: Any) -> None:
+    with pytest.raises(ConfigError, match="system_prompt would be ignored"):
+        sft.render(sft.Config(**SHARED, system_prompt="x"), tokenizer, {}, [{"text": "all of it"}])
 
 
 def test_template_that_rewrites_earlier_turns_is_refused(tokenizer: Any, assets: Path) -> None:
