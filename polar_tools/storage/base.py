@@ -1,65 +1,193 @@
 """The one protocol of every store, by URI scheme.
 
-A backend is a file with SCHEME, check(source, sha256), local_files(source) and open(source, sha256); open is a context
-manager that pins the source to one state and yields it as a Snapshot.
+A backend is a file with SCHEME, check(source, sha256), local_files(source), open(source, sha256, access) and
+receive(target, access, placement). `open` pins a source to one state and yields it as a Snapshot; `receive` yields a Target. Both are
+context managers that close what they opened. A store that can't be written raises a UserError from `receive`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
-from polar_tools.errors import WorldError
+from polar_tools.errors import UserError, WorldError
 
 CHUNK = 1 << 20
 """Bytes that are read at a time."""
+INLINE = 10_000_000
+"""Up to this many bytes a file is held in memory whole; a Hub takes larger ones as LFS only."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """How one side of a copy is reached, where it isn't as the environment says; the token is shown to nobody."""
+
+    endpoint: str | None = None
+    token: str | None = field(default=None, repr=False)
+    profile: str | None = None
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What is said to a store about what is put there."""
+
+    private: bool = False
+    message: str = "Copy with polar-tools"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of a snapshot: its path below the snapshot's root, its size in bytes, and what it must hash to, if known."""
+    """One file: its path below the root, its size in bytes, what it hashes to if known, and whether git LFS keeps it.
+
+    `git_sha1` is git's blob id of the content itself, never of an LFS pointer.
+    """
 
     path: str
     size: int
     sha256: str | None = None
     git_sha1: str | None = None
+    lfs: bool = False
+
+    def agrees(self, other: Entry) -> bool | None:
+        """Whether both are the same content; None where they have no hash in common."""
+        if self.size != other.size:
+            return False
+        if self.sha256 and other.sha256:
+            return self.sha256 == other.sha256
+        if self.git_sha1 and other.git_sha1:
+            return self.git_sha1 == other.git_sha1
+        return None
+
+    def pointer_sha1(self) -> str:
+        """The blob id of the LFS pointer that stands for the file in git."""
+        pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\nsize {self.size}\n".encode()
+        return hashlib.sha1(b"blob %d\0" % len(pointer) + pointer, usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A source pinned to one state: what identifies it, its files in the order in which they are best read, how to read one."""
+    """A source pinned to one state: what identifies it, its files in the order in which they are best read, how to read one.
+
+    `read(entry, start)` gives the bytes of a file from `start` on. `refs` are the commits of its branches and tags, `elsewhere(commit)`
+    is the source at another of its commits; both are empty for a store without history. `sequential` asks to be read by one reader.
+    """
 
     identity: dict[str, str]
     entries: tuple[Entry, ...]
-    read: Callable[[Entry], Iterator[bytes]]
+    read: Callable[[Entry, int], Iterator[bytes]]
+    refs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    elsewhere: Callable[[str], Snapshot] | None = None
+    sequential: bool = False
 
 
 class Hashes:
-    """sha256 and git's blob id of bytes as they pass by."""
+    """sha256 and git's blob id of `size` bytes as they pass by."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, git: bool = True) -> None:
         self._sha256 = hashlib.sha256()
-        self._git = hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
+        self._git = hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False) if git else None
         self.size = 0
 
     def update(self, chunk: bytes) -> None:
         """Take in the next bytes."""
         self._sha256.update(chunk)
-        self._git.update(chunk)
+        if self._git is not None:
+            self._git.update(chunk)
         self.size += len(chunk)
+
+    def copy(self) -> Hashes:
+        """The same state, to go on from twice."""
+        twin = Hashes.__new__(Hashes)
+        twin._sha256, twin._git, twin.size = self._sha256.copy(), self._git and self._git.copy(), self.size
+        return twin
+
+    def known(self, entry: Entry) -> Entry:
+        """`entry` with what was seen of it."""
+        return replace(entry, sha256=self._sha256.hexdigest(), git_sha1=self._git.hexdigest() if self._git else entry.git_sha1)
 
     def differs(self, entry: Entry) -> str | None:
         """What is not as `entry` promises, in words, or None."""
         if self.size != entry.size:
             return f"{self.size} bytes instead of {entry.size}"
-        if entry.sha256 is not None and self._sha256.hexdigest() != entry.sha256:
-            return f"sha256 {self._sha256.hexdigest()} instead of {entry.sha256}"
-        if entry.sha256 is None and entry.git_sha1 is not None and self._git.hexdigest() != entry.git_sha1:
-            return f"git blob id {self._git.hexdigest()} instead of {entry.git_sha1}"
+        seen = self.known(entry)
+        if entry.sha256 is not None and seen.sha256 != entry.sha256:
+            return f"sha256 {seen.sha256} instead of {entry.sha256}"
+        if entry.git_sha1 is not None and seen.git_sha1 != entry.git_sha1:
+            return f"git blob id {seen.git_sha1} instead of {entry.git_sha1}"
         return None
+
+
+class Content(Protocol):
+    """The bytes of one file on their way, hashed as they pass; the last of them come only after all have proved right."""
+
+    entry: Entry
+
+    def read(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """The bytes from `start` to `stop`. Parts come in order; a part that failed may be asked for again."""
+
+    def whole(self) -> bytes:
+        """All the bytes of a file that is small enough to be held."""
+
+
+class Target(ABC):
+    """A place that receives files. `put` is called by several threads at once, everything else by one."""
+
+    url: str
+    """What a person opens to see it."""
+    named_by_content = False
+    """Whether the sha256 of a file of more than INLINE bytes must be known before its first byte is sent."""
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What identifies the state that it is in: the commit, if there is such a thing."""
+        return {}
+
+    @abstractmethod
+    def entries(self) -> tuple[Entry, ...]:
+        """The files that are there now; none where there is no such place yet. Creates nothing."""
+
+    def hashed(self, entry: Entry) -> Entry | None:
+        """A file that is there, with its hashes, where that sends nothing over a network."""
+        return None
+
+    def refuse(self, entries: Sequence[Entry]) -> None:  # noqa: B027 (most stores take any name)
+        """Raise an error for names that this store can't hold. Creates nothing."""
+
+    def create(self, source: Snapshot, whole: bool) -> None:  # noqa: B027 (many places are made by the first file)
+        """Make the place where it isn't there yet; `whole` says that all that `source` holds is to come."""
+
+    def expect(self, entries: Sequence[Entry]) -> None:  # noqa: B027 (few want to know)
+        """What will be put, in that order."""
+
+    @abstractmethod
+    def put(self, content: Content) -> Entry:
+        """Store a file whole or not at all; returns its entry with the sha256. It may stay unseen until `commit`."""
+
+    @abstractmethod
+    def commit(self, added: Sequence[Entry], removed: Sequence[str] = ()) -> None:
+        """Make seen what was put, and remove files by their paths."""
+
+    def branch(self, name: str) -> Target:
+        """The same place at the branch `name`, which begins as what is here now if it isn't there yet."""
+        raise UserError(f"{self.url} keeps no branches or tags; leave --all-refs out")
+
+    def tag(self, name: str) -> None:
+        """Let the tag `name` mean what is here now."""
+        raise UserError(f"{self.url} keeps no branches or tags; leave --all-refs out")
+
+
+def endpoint_of(access: Access, default: str) -> str:
+    """The address of a store; raises UserError for one that holds a password, for addresses are shown and recorded."""
+    endpoint = (access.endpoint or default).rstrip("/")
+    if not re.fullmatch(r"https?://[^/@\s]+(/[^@\s]*)?", endpoint):
+        raise UserError("an endpoint is of the form https://HOST, without user or password: those belong into the environment")
+    return endpoint
 
 
 def refuse_full_disk(folder: Path, needed: int) -> None:
