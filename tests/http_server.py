@@ -144,7 +144,7 @@ class Answer:
 
 def said(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
     """An answer in JSON."""
-    return Answer(status, json.dumps(data).encode(), {"Content-Type": "application/json; charset=utf-8", **(headers or {})})
+    return Answer(status, json.dumps(data, default=str).encode(), {"Content-Type": "application/json; charset=utf-8", **(headers or {})})
 
 
 def ranged(answer: Answer, asked: str | None) -> Answer:
@@ -211,7 +211,9 @@ class _Connection(StreamRequestHandler):
         if request.method == "HEAD":
             self.connection.sendall(head)
             return
-        for piece in _pieces(answer):
+        pieces = list(_pieces(answer))
+        for piece in pieces:
+            time.sleep(answer.seconds / len(pieces))
             if isinstance(piece, bytes):
                 self.connection.sendall(head + piece)
             else:
@@ -220,7 +222,6 @@ class _Connection(StreamRequestHandler):
                     self.connection.sendfile(file, piece.start, len(piece))
             head = b""
             request.sent += len(piece)
-            time.sleep(answer.seconds / STEPS)
 
 
 def _pieces(answer: Answer) -> Iterator[bytes | Part]:

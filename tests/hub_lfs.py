@@ -88,7 +88,10 @@ class Store:
         with content.open("rb") as file:
             oid = hashlib.file_digest(file, "sha256").hexdigest()
         if not self.path(oid).exists():
-            os.link(content, self.path(oid))
+            try:
+                os.link(content, self.path(oid))
+            except OSError:  # another file system
+                self.path(oid).symlink_to(content.resolve())
         return oid
 
     def receive(self, oid: str, pieces: Iterable[memoryview]) -> bool:
@@ -202,10 +205,12 @@ def _put(hub: "Hub", request: Request, repository: Repository, oid: str, found: 
         return _refusal(501, "NotImplemented", "A header you provided implies functionality that is not implemented: Transfer-Encoding")
     if request.body.length > ONE_PUT:
         return _refusal(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
-    if found["upload"] is not None:
+    if found["upload"] is not None:  # parts are kept in their places: none may be longer than it was said
         upload, part = hub.store.uploads.get(found["upload"]), int(found["part"])
         if upload is None or not upload.path.exists():
             return _refusal(404, "NoSuchUpload", "The specified multipart upload does not exist.")
+        if request.body.length > upload.part_size:
+            return _refusal(400, "EntityTooLarge", "The part is longer than it was said")
         return Answer(headers={"ETag": upload.receive(part, request.body.pieces)})
     if not hub.store.receive(oid, request.body.pieces):
         return _refusal(400, "BadDigest", "The sha256 you specified did not match what we received.")

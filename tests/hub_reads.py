@@ -137,8 +137,16 @@ def _file(call: Call) -> Blob:
 @route("GET", "/api/{kind}/{id}", needs="see")
 def info(call: Call) -> Answer:
     rows = [{"rfilename": path, **(_sibling(blob) if call.flag("blobs") else {})} for path, blob in sorted(call.commit.files.items())]
-    card = front_matter(call.commit.files["README.md"].content) if "README.md" in call.commit.files else None
-    return said({**_about(call.repository, call.commit), "cardData": card if isinstance(card, dict) else None, "siblings": rows})
+    card = _card(call.commit.files["README.md"].content) if "README.md" in call.commit.files else None
+    return said({**_about(call.repository, call.commit), "cardData": card, "siblings": rows})
+
+
+def _card(readme: bytes) -> dict[str, Any] | None:
+    try:
+        card = front_matter(readme)
+    except (yaml.YAMLError, ValueError):
+        return None
+    return card if isinstance(card, dict) else None
 
 
 def _sibling(blob: Blob) -> dict[str, Any]:
@@ -156,6 +164,6 @@ def _about(repository: Repository, commit: Commit | None = None) -> dict[str, An
 
 
 def front_matter(readme: bytes) -> Any:
-    """What a README.md says between its first two lines of dashes; None where it says nothing. Raises yaml.YAMLError."""
+    """What a README.md says between its first two lines of dashes; None where it says nothing. Raises yaml.YAMLError, or ValueError."""
     found = re.match(r"---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", readme.decode("utf-8", "replace"), re.DOTALL | re.MULTILINE)
     return yaml.safe_load(found[1]) if found else None

@@ -2,6 +2,7 @@
 
 import json
 import re
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -102,5 +103,5 @@ def find(request: Request) -> Iterator[tuple[Route, dict[str, str]]]:
 
 def error(status: int, code: str, message: str, headers: dict[str, str] | None = None, **about: Any) -> Answer:
     """What the Hub refuses, and why."""
-    codes = {"X-Error-Code": code} if code else {}
+    codes = {"X-Request-Id": f"Root=1-{uuid.uuid4()}", **({"X-Error-Code": code} if code else {})}
     return said({"error": message, **about}, status, {**codes, "X-Error-Message": message, **(headers or {})})

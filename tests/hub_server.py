@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import urlencode
 
 from tests import hub_lfs, hub_reads, hub_writes
 from tests.http_server import Answer, Request, ranged, serving
@@ -109,7 +110,7 @@ class Hub:
 
         A status, or "busy" (503), "limited" (429) or "denied" (403), with `headers`; "cut" (the connection breaks after half of the
         bytes that are sent, or, of a PUT or POST, received), "wrong" (one byte is another one: of what a PUT sends, else of the answer),
-        "lost" (all is done, and nothing said), or "slow" (the body of the answer takes `slow_seconds`).
+        "lost" (all is done, and nothing said), or "slow" (the answer takes `slow_seconds`).
         """
         with self._lock:
             usual = {"Retry-After": "0"} if kind in ("busy", "limited") else {}
@@ -175,7 +176,8 @@ class Hub:
             return route.handle(call) if call.token else error(401, "", "Invalid username or password.")
         kind, repo_id = named.get("kind", "models"), named["id"]
         if to := self.moved.get(f"{kind}/{repo_id}"):
-            return Answer(307, headers={"Location": self.endpoint + request.path.replace(f"/{repo_id}", f"/{to}", 1)})
+            path = f"{request.path.replace(f'/{repo_id}', f'/{to}', 1)}?{urlencode(request.query, doseq=True)}"
+            return Answer(307, headers={"Location": self.endpoint + path.rstrip("?")})
         call.repository = self.seen(call.token, kind, repo_id)
         if route.needs == "write":
             self.check_write(call.token, call.repository)

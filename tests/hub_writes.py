@@ -104,7 +104,7 @@ def validate_yaml(call: Call) -> Answer:
 def _complaints(readme: bytes) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
     try:
         card = front_matter(readme)
-    except yaml.YAMLError as problem:
+    except (yaml.YAMLError, ValueError) as problem:
         return [{"message": f"YAML parse error: {problem}"}], []
     if card is None:
         return [], [{"message": "empty or missing yaml metadata in repo card"}]
@@ -149,7 +149,10 @@ def commit(call: Call) -> Answer:
         return error(400, "", f"Invalid metadata in README.md: {errors[0]['message']}")
     number = len([name for name in call.repository.refs if name.startswith("refs/pr/")]) + 1
     about = {"title": header["summary"], "message": header.get("description", ""), "author": call.hub.name(call.token)}
-    made = call.repository.add(f"refs/pr/{number}" if asks else branch, Commit(files, call.commit.id, **about))
+    made = Commit(files, call.commit.id, **about)
+    if both := set(made.folders) & set(files):
+        return error(400, "", f"A file and a folder have the same name: {', '.join(both)}")
+    call.repository.add(f"refs/pr/{number}" if asks else branch, made)
     url = f"{call.hub.endpoint}/{'' if call.repository.kind == 'models' else f'{call.repository.kind}/'}{call.repository.id}"
     opened = {"pullRequestUrl": f"{url}/discussions/{number}"} if asks else {}
     return said({"success": True, "commitOid": made.id, "commitUrl": f"{url}/commit/{made.id}", "hookOutput": "", **opened})
