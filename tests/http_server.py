@@ -213,7 +213,8 @@ class _Connection(StreamRequestHandler):
             return
         pieces = list(_pieces(answer))
         for piece in pieces:
-            time.sleep(answer.seconds / len(pieces))
+            if answer.seconds:  # to sleep for no time takes longer than the rest
+                time.sleep(answer.seconds / len(pieces))
             if isinstance(piece, bytes):
                 self.connection.sendall(head + piece)
             else:

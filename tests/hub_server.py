@@ -49,17 +49,17 @@ class Hub:
 
     def __init__(self, folder: Path) -> None:
         self.store = Store(folder)
-        self.repositories: dict[str, Repository] = {}
-        self.moved: dict[str, str] = {}
-        self.users: set[str] = set()
-        self.readonly: set[str] = set()
-        self.owners: dict[str, set[str]] = {}
-        self.requests: list[Request] = []
-        self.before: list[Callable[[Request], None]] = []
-        self.page = 1000
-        self.multipart_above = hub_lfs.ONE_PUT
+        self.repositories: dict[str, Repository] = {}  # by "models/org/name"
+        self.moved: dict[str, str] = {}  # "models/org/old" -> "org/new"
+        self.users: set[str] = set()  # tokens
+        self.readonly: set[str] = set()  # those that may not write
+        self.owners: dict[str, set[str]] = {}  # of namespaces; none: everyone writes everywhere
+        self.requests: list[Request] = []  # of both servers, as they came
+        self.before: list[Callable[[Request], None]] = []  # called before each answer
+        self.page = 1000  # rows of a listing
+        self.multipart_above = hub_lfs.ONE_PUT  # bytes, as all sizes here
         self.part_size = 16_000_000
-        self.resolve_cache = False
+        self.resolve_cache = False  # whether a regular file is redirected to, relatively
         self.slow_seconds = 1.0
         self.endpoint = self.lfs = ""
         self._faults: list[Fault] = []
