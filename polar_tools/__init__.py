@@ -1,3 +1,6 @@
 """One config file in, versioned and verifiable results out."""
 
-__version__ = "0.1.0"
+from polar_tools.repos import pull_and_push_repo
+from polar_tools.version import __version__
+
+__all__ = ["__version__", "pull_and_push_repo"]

@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import polar_tools
 from polar_tools.errors import UserError
 from polar_tools.specs import Spec, thaw
+from polar_tools.version import __version__
 
 OWN = ("spec.json", "record.json", "manifest.json", ".work.json")
 
@@ -234,7 +234,7 @@ def _circumstances(folder: Path, spec: Spec, facts: Facts, started: datetime, se
         "host": socket.gethostname(),
         "platform": platform.platform(),
         "python": platform.python_version(),
-        "polar_tools": polar_tools.__version__,
+        "polar_tools": __version__,
     }
 
 

@@ -11,8 +11,9 @@ import sys
 
 import click
 
-from polar_tools import __version__, commands
+from polar_tools import commands, secrets
 from polar_tools.errors import PolarError
+from polar_tools.version import __version__
 
 STOPPED_BY_HAND = 130
 
@@ -66,6 +67,7 @@ def main() -> None:
     """Run the command line; a PolarError becomes its message and its exit status."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # to look for them reads every installed package's metadata
     gc.disable()  # starting up makes no garbage worth looking for; a stage turns it on again
+    secrets.hide_from_process_list()
     debug = "--debug" in sys.argv or bool(os.environ.get("POLAR_DEBUG"))
     try:
         group(standalone_mode=False)
@@ -80,7 +82,7 @@ def main() -> None:
         if debug:
             raise
         message, status = explain(error)
-        click.echo(f"error: {message}", err=True)
+        click.echo(f"error: {secrets.redacted(message)}", err=True)
         sys.exit(status)
 
 

@@ -1,31 +1,144 @@
-"""`polar-tools pull-push`: the stage mirror, on a spec or on its own."""
+"""`polar-tools pull-push`: copy from any store to any other; on a spec, the stage mirror."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import click
 
 from polar_tools import options
 
+KINDS = click.Choice(["model", "dataset", "space"])
+UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+
+
+def _size(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """Bytes of `10MB` and the like."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kmg]?)b?(?:/s)?", value.lower())
+    if found is None or not float(found[1]):
+        raise click.BadParameter(f"`{value}` is no number of bytes a second, such as 500kB, 10MB or 1GB", context, parameter)
+    return max(1, int(float(found[1]) * UNITS[found[2]]))
+
 
 @click.command("pull-push")
 @options.spec_argument(required=False)
-@click.option("--source", help="URI of what is copied: pypi://, file:// or hf://.")
+@click.option("--source", help="ORG/NAME on the Hub, hf://, s3://BUCKET/PREFIX, file://PATH or pypi://NAME==VERSION/PATH.")
+@click.option("--target", help="ORG/NAME on the Hub, hf://, s3://BUCKET/PREFIX or file://PATH.")
+@click.option("--source-repo-type", type=KINDS, help="Of a Hub's repository; model unless hf://datasets/... says otherwise.")
+@click.option("--target-repo-type", type=KINDS, help="The source's unless it is given.")
+@click.option("--revision", help="Branch, tag or commit of the source.")
 @click.option("--sha256", help="What the archive of a pypi:// source must hash to.")
-@click.option("--target", type=click.Path(path_type=Path, file_okay=False), help="Folder that receives the files.")
-def command(spec: Path | None, source: str | None, sha256: str | None, target: Path | None) -> None:
-    """Copy a repository exactly: as SPEC says, or from --source to --target.
+@click.option("--private", is_flag=True, help="Make the target repository private.")
+@click.option("--message", help="Message of the commits.")
+@click.option("--allow", multiple=True, metavar="PATTERN", help="Copy only what matches, such as '*.safetensors' or 'onnx/'; repeatable.")
+@click.option("--ignore", multiple=True, metavar="PATTERN", help="Leave out what matches; repeatable.")
+@click.option("--all-refs", is_flag=True, help="Copy all branches and tags.")
+@click.option("--delete-extra", is_flag=True, help="Delete what only the target has; never what the patterns leave out.")
+@click.option("--safetensors-only", is_flag=True, help="Refuse sources with pickle files, which can run code when they are loaded.")
+@click.option("--dry-run", "-n", is_flag=True, help="Say what would be copied, skipped and deleted, and do nothing.")
+@click.option("--manifest", type=click.Path(path_type=Path, dir_okay=False), help="Write what was copied, for `polar-tools verify`.")
+@click.option("--token", help="Token for both sides; better in HF_TOKEN, where no list of processes shows it.")
+@click.option("--source-token", help="Token for the source alone.")
+@click.option("--target-token", help="Token for the target alone.")
+@click.option("--source-endpoint", metavar="URL", help="Hub or S3 server of the source.")
+@click.option("--target-endpoint", metavar="URL", help="Hub or S3 server of the target.")
+@click.option("--source-profile", metavar="NAME", help="Profile of the AWS files for an s3:// source.")
+@click.option("--target-profile", metavar="NAME", help="Profile of the AWS files for an s3:// target.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=4, show_default=True, help="Files on the way at once.")
+@click.option("--bandwidth", callback=_size, metavar="SIZE", help="Bytes a second at most, such as 10MB.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+def command(spec: Path | None, **given: Any) -> None:
+    """Copy a repository exactly, from any store to any other, or as SPEC says.
+
+    Bytes stream from source to target and are hashed on the way; what is there already isn't sent; a run that was killed goes on
+    where it was. At the end the target is listed again and compared.
 
     \b
-      polar-tools pull-push --source hf://org/name@main --target mirror/name
-    """
-    if spec is not None and source is None and target is None:
-        options.run_stage("mirror", spec)
-    elif spec is None and source is not None and target is not None:
-        from polar_tools import storage
-        from polar_tools.stages import mirror
+      polar-tools pull-push --source microsoft/DialoGPT-medium --target your-name/my-dialogpt --private
+      polar-tools pull-push --source org/name@v1.0 --target s3://bucket/models/name --manifest name.json
+      polar-tools pull-push --source s3://bucket/models/name --target file://models/name
 
-        with storage.open_source(source, sha256) as snapshot:
-            mirror.copy(snapshot, target)
-        click.echo(f"{target}: {len(snapshot.entries)} files, {sum(entry.size for entry in snapshot.entries):,} bytes")
-    else:
+    Tokens and keys are taken from HF_TOKEN, `hf auth login`, and what boto3 reads (AWS_ACCESS_KEY_ID, profiles).
+    """
+    if spec is not None:
+        if any(click.get_current_context().get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE for name in given):
+            raise click.UsageError("give either SPEC, or --source and --target")
+        options.run_stage("mirror", spec)
+    elif given["source"] is None or given["target"] is None:
         raise click.UsageError("give either SPEC, or --source and --target")
+    else:
+        _copy(**given)
+
+
+def _copy(*, as_json: bool, bandwidth: int | None, **given: Any) -> None:
+    import json
+
+    from polar_tools import secrets, transfer
+    from polar_tools.transfer.progress import Progress
+
+    if any(given[name] for name in ("token", "source_token", "target_token")):
+        click.echo("warning: until now the list of processes showed the token; set HF_TOKEN instead", err=True)
+    if given["message"] and secrets.redacted(given["message"]) != given["message"]:
+        raise click.UsageError("the message holds a token, and everyone who sees the repository sees its commit messages")
+    progress = Progress(shown=True, bandwidth=bandwidth)
+    try:
+        result = transfer.carry_out(_order(**given), progress)
+    finally:
+        progress.close()
+    for line in _warnings(result, given["dry_run"]):
+        click.echo(f"warning: {line}", err=True)
+    click.echo(json.dumps(result.as_dict(), indent=2, ensure_ascii=False) if as_json else _summary(result, given["dry_run"]))
+
+
+def _order(**given: Any) -> Any:
+    from polar_tools import storage
+    from polar_tools.storage.base import Access, Placement
+    from polar_tools.transfer import Order
+    from polar_tools.transfer.copying import Wishes
+
+    source = storage.as_uri(given["source"], given["source_repo_type"], given["revision"])
+    kind = given["target_repo_type"]
+    if kind is None and "://" not in given["target"] and source.startswith("hf://"):
+        kind = storage.address.parse(source).repo_type
+    return Order(
+        source=source,
+        target=storage.as_uri(given["target"], kind),
+        sha256=given["sha256"],
+        source_access=Access(given["source_endpoint"], given["source_token"] or given["token"], given["source_profile"]),
+        target_access=Access(given["target_endpoint"], given["target_token"] or given["token"], given["target_profile"]),
+        placement=Placement(given["private"], given["message"]),
+        wishes=Wishes(given["allow"], given["ignore"], given["delete_extra"], given["safetensors_only"], given["jobs"]),
+        all_refs=given["all_refs"],
+        manifest=given["manifest"],
+        dry_run=given["dry_run"],
+    )
+
+
+def _warnings(result: Any, dry: bool) -> list[str]:
+    lines = []
+    if result.exposed:
+        lines.append(f"the source is private, and {result.url} {'would be' if dry else 'is'} public; --private makes a private copy")
+    if pickles := result.main.selection.pickles:
+        lines.append(f"pickle files, which can run code when they are loaded: {', '.join(pickles)}")
+    return lines
+
+
+def _summary(result: Any, dry: bool) -> str:
+    main = result.main
+    there = main.files.keys() - main.sent
+    lines = [
+        f"{result.url}",
+        f"  {'to copy' if dry else 'copied':9} {len(main.sent):>6,} files, {main.size(main.sent):,} bytes",
+        f"  {'there':9} {len(there):>6,} files, {main.size(there):,} bytes",
+    ]
+    if main.deleted:
+        lines.append(f"  {'to delete' if dry else 'deleted':9} {len(main.deleted):>6,} files: {', '.join(sorted(main.deleted)[:5])}")
+    if main.selection.left_out:
+        lines.append(f"  {'left out':9} {len(main.selection.left_out):>6,} files by the patterns")
+    lines += [f"  {name}: {len(outcome.sent)} files {'to copy' if dry else 'copied'}" for name, outcome in result.refs.items()]
+    if dry:
+        lines += [f"  copy {path}" for path in sorted(main.sent)]
+        lines += [f"  delete {path}" for path in sorted(main.deleted)]
+    return "\n".join(lines)

@@ -9,13 +9,22 @@ from types import ModuleType
 from polar_tools import discovery
 from polar_tools.errors import ConfigError
 from polar_tools.fields import did_you_mean
-from polar_tools.storage.base import Snapshot
+from polar_tools.storage.base import Access, Placement, Snapshot, Target
+from polar_tools.storage.hub import address
+
+HERE, PLAIN = Access(), Placement()
 
 
-def open_source(source: str, sha256: str | None = None) -> AbstractContextManager[Snapshot]:
+def open_source(source: str, sha256: str | None = None, access: Access = HERE) -> AbstractContextManager[Snapshot]:
     """The state of `source` now, pinned; raises a StorageError or an IntegrityError where it can't be had."""
-    snapshot: AbstractContextManager[Snapshot] = _backend(source).open(source, sha256)
+    snapshot: AbstractContextManager[Snapshot] = _backend(source).open(source, sha256, access)
     return snapshot
+
+
+def open_target(target: str, access: Access = HERE, placement: Placement = PLAIN) -> AbstractContextManager[Target]:
+    """The place `target`, which receives files; raises a UserError where it can't."""
+    place: AbstractContextManager[Target] = _backend(target).receive(target, access, placement)
+    return place
 
 
 def check(source: str, sha256: str | None = None) -> None:
@@ -27,6 +36,24 @@ def local_files(source: str) -> list[Path]:
     """The files on this machine that `source` consists of, sorted; none for a remote source."""
     files: list[Path] = _backend(source).local_files(source)
     return files
+
+
+def as_uri(text: str, repo_type: str | None = None, revision: str | None = None) -> str:
+    """What a person wrote for one side of a copy as a URI: ORG/NAME is a repository of the Hub, ./PATH and /PATH are folders.
+
+    Raises ConfigError for a folder that is written as if it were a repository, and for a type or revision of what has none.
+    """
+    if text.startswith((".", "/", "~")):
+        text = f"file://{Path(text).expanduser()}"
+    elif "://" not in text:
+        if Path(text).exists():
+            raise ConfigError(f"`{text}` means a repository of the Hub, but there is such a path here: write file://{text} or hf://{text}")
+        text = f"hf://{text}"
+    if text.startswith("hf://"):
+        return address.written(text, repo_type, revision)
+    if repo_type is not None or revision is not None:
+        raise ConfigError(f"`{text}`: only a repository of the Hub has a type and revisions")
+    return text
 
 
 def _backend(source: str) -> ModuleType:

@@ -11,7 +11,7 @@ import hashlib
 import re
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +22,9 @@ CHUNK = 1 << 20
 """Bytes that are read at a time."""
 INLINE = 10_000_000
 """Up to this many bytes a file is held in memory whole; a Hub takes larger ones as LFS only."""
+
+SCRATCH = "polar-tools-tag-"
+"""How the name of a branch begins that exists only until a tag stands on it."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Placement:
     """What is said to a store about what is put there."""
 
     private: bool = False
-    message: str = "Copy with polar-tools"
+    message: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,10 @@ class Entry:
             return self.git_sha1 == other.git_sha1
         return None
 
-    def pointer_sha1(self) -> str:
-        """The blob id of the LFS pointer that stands for the file in git."""
+    def blob_id(self) -> str:
+        """The id of what a Hub keeps of it in git: the content, or the LFS pointer that stands for it. The sha256 must be known."""
+        if self.git_sha1 is not None:
+            return self.git_sha1
         pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\nsize {self.size}\n".encode()
         return hashlib.sha1(b"blob %d\0" % len(pointer) + pointer, usedforsecurity=False).hexdigest()
 
@@ -74,24 +79,31 @@ class Entry:
 class Snapshot:
     """A source pinned to one state: what identifies it, its files in the order in which they are best read, how to read one.
 
-    `read(entry, start)` gives the bytes of a file from `start` on. `refs` are the commits of its branches and tags, `elsewhere(commit)`
-    is the source at another of its commits; both are empty for a store without history. `sequential` asks to be read by one reader.
+    `read(entry, start)` gives the bytes of a file from `start` on. `refs()` are the commits of its branches and tags by name,
+    `elsewhere(commit)` is the source at another commit: a store without history has neither. `sequential` asks for one reader at a time.
     """
 
     identity: dict[str, str]
     entries: tuple[Entry, ...]
     read: Callable[[Entry, int], Iterator[bytes]]
-    refs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    refs: Callable[[], dict[str, dict[str, str]]] | None = None
     elsewhere: Callable[[str], Snapshot] | None = None
     sequential: bool = False
+    private: bool = False
+    vouches: bool = False
+    """Whether the store itself made the hashes of the listing out of the bytes."""
+    endpoint: str | None = None
+    origin: object = None
+    """What its own backend may use for a copy within the store."""
 
 
 class Hashes:
-    """sha256 and git's blob id of `size` bytes as they pass by."""
+    """sha256 and, of what git keeps without LFS, git's blob id of an entry's bytes as they pass by."""
 
-    def __init__(self, size: int, git: bool = True) -> None:
+    def __init__(self, entry: Entry) -> None:
+        in_git = not entry.lfs and (entry.size <= INLINE or entry.git_sha1 is not None)
         self._sha256 = hashlib.sha256()
-        self._git = hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False) if git else None
+        self._git = hashlib.sha1(f"blob {entry.size}\0".encode(), usedforsecurity=False) if in_git else None
         self.size = 0
 
     def update(self, chunk: bytes) -> None:
@@ -128,6 +140,10 @@ class Content(Protocol):
 
     entry: Entry
 
+    @property
+    def seen(self) -> Entry:
+        """The entry with the hashes of what was read: after the last byte, those of the file."""
+
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """The bytes from `start` to `stop`. Parts come in order; a part that failed may be asked for again."""
 
@@ -142,6 +158,9 @@ class Target(ABC):
     """What a person opens to see it."""
     named_by_content = False
     """Whether the sha256 of a file of more than INLINE bytes must be known before its first byte is sent."""
+
+    own_files: tuple[str, ...] = ()
+    """Files that the store makes itself: where the source has none of the name, they may stay."""
 
     @property
     def identity(self) -> dict[str, str]:
@@ -159,8 +178,9 @@ class Target(ABC):
     def refuse(self, entries: Sequence[Entry]) -> None:  # noqa: B027 (most stores take any name)
         """Raise an error for names that this store can't hold. Creates nothing."""
 
-    def create(self, source: Snapshot, whole: bool) -> None:  # noqa: B027 (many places are made by the first file)
-        """Make the place where it isn't there yet; `whole` says that all that `source` holds is to come."""
+    def create(self, source: Snapshot, whole: bool) -> bool:
+        """Make the place where it isn't there yet, and return whether it did; `whole` says that all that `source` holds is to come."""
+        return False
 
     def expect(self, entries: Sequence[Entry]) -> None:  # noqa: B027 (few want to know)
         """What will be put, in that order."""
@@ -178,7 +198,7 @@ class Target(ABC):
         raise UserError(f"{self.url} keeps no branches or tags; leave --all-refs out")
 
     def tag(self, name: str) -> None:
-        """Let the tag `name` mean what is here now."""
+        """Let the tag `name` mean what is at this branch now; the branch was for this alone, and goes, if its name says so."""
         raise UserError(f"{self.url} keeps no branches or tags; leave --all-refs out")
 
 

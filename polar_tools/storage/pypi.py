@@ -18,14 +18,14 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from polar_tools.errors import ConfigError, IntegrityError, PolarError, StorageError, UserError
-from polar_tools.storage.base import CHUNK, Entry, Snapshot, refuse_full_disk
+from polar_tools.storage.base import CHUNK, Access, Entry, Placement, Snapshot, Target, refuse_full_disk
 
 if TYPE_CHECKING:
     from pypi_simple import DistributionPackage
@@ -65,7 +65,7 @@ def local_files(source: str) -> list[Path]:
 
 
 @contextmanager
-def open(source: str, sha256: str | None) -> Iterator[Snapshot]:
+def open(source: str, sha256: str | None, access: Access) -> Iterator[Snapshot]:
     """The files below the path, read out of an archive that lies in a temporary folder meanwhile.
 
     Without a `sha256` it raises a ConfigError that lists those of the release.
@@ -80,7 +80,12 @@ def open(source: str, sha256: str | None) -> Iterator[Snapshot]:
             # In the order of the archive: to go back in a compressed tar is to read it anew.
             entries = tuple(Entry(path, member.size) for path, member in chosen.items())
             identity = {"source": source, "archive": name, "archive_sha256": sha256 or ""}
-            yield Snapshot(identity, entries, partial(_read, chosen))
+            yield Snapshot(identity, entries, partial(_read, chosen), sequential=True)
+
+
+def receive(target: str, access: Access, placement: Placement) -> AbstractContextManager[Target]:
+    """Raise ConfigError: nothing is uploaded to a package index here."""
+    raise ConfigError(f"`{target}`: a package index can only be read; copy to hf://, s3:// or file://")
 
 
 def _parse(source: str) -> _Address:
@@ -287,10 +292,11 @@ def _below(address: _Address, members: dict[str, _Member]) -> dict[str, _Member]
     raise UserError(f"{address.name}=={address.version} has no `{address.path}`; at its top are: {', '.join(tops)}")
 
 
-def _read(members: dict[str, _Member], entry: Entry) -> Iterator[bytes]:
+def _read(members: dict[str, _Member], entry: Entry, start: int) -> Iterator[bytes]:
     opening = members[entry.path].open
     stream = opening and opening()
     assert stream is not None  # only plain files are entries
     with stream:
+        stream.seek(start)
         while chunk := stream.read(CHUNK):
             yield chunk

@@ -1,0 +1,63 @@
+"""`from polar_tools import pull_and_push_repo`: what `polar-tools pull-push` does, for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def pull_and_push_repo(
+    source_repo_id: str,
+    target_repo_id: str,
+    token: str | None = None,
+    private: bool = False,
+    commit_message: str | None = None,
+    source_repo_type: str = "model",
+    target_repo_type: str | None = None,
+    ignore_patterns: str | Sequence[str] | None = None,
+    allow_patterns: str | Sequence[str] | None = None,
+    *,
+    revision: str | None = None,
+    source_token: str | None = None,
+    target_token: str | None = None,
+    source_endpoint: str | None = None,
+    target_endpoint: str | None = None,
+    all_refs: bool = False,
+    delete_extra: bool = False,
+    safetensors_only: bool = False,
+    jobs: int = 4,
+    bandwidth: int | None = None,
+    manifest: str | Path | None = None,
+) -> str:
+    """Copy a repository exactly, and return the address at which people see the copy.
+
+    `source_repo_id` and `target_repo_id` are ORG/NAME on the Hub, or URIs: hf://, s3://BUCKET/PREFIX, file://PATH, and pypi:// as a
+    source. `target_repo_type` is the source's unless it is given; the types count for repositories of a Hub only. `bandwidth` is in
+    bytes a second. The token is HF_TOKEN or that of `hf auth login` unless it is given, for both sides or for one.
+
+    Raises a polar_tools.errors.PolarError whose message says what to do: UserError for what was asked, WorldError for what failed.
+    """
+    from polar_tools import storage, transfer
+    from polar_tools.storage.base import Access, Placement
+    from polar_tools.transfer import Order
+    from polar_tools.transfer.copying import Wishes
+    from polar_tools.transfer.progress import Progress
+
+    def side(repo_id: str, repo_type: str | None, at: str | None = None) -> str:
+        return storage.as_uri(repo_id, None if "://" in repo_id or repo_type == "model" else repo_type, at)
+
+    order = Order(
+        source=side(source_repo_id, source_repo_type, revision),
+        target=side(target_repo_id, target_repo_type or source_repo_type),
+        source_access=Access(source_endpoint, source_token or token),
+        target_access=Access(target_endpoint, target_token or token),
+        placement=Placement(private, commit_message),
+        wishes=Wishes(_patterns(allow_patterns), _patterns(ignore_patterns), delete_extra, safetensors_only, jobs),
+        all_refs=all_refs,
+        manifest=Path(manifest) if manifest else None,
+    )
+    return transfer.carry_out(order, Progress(bandwidth=bandwidth)).url
+
+
+def _patterns(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given or ())
