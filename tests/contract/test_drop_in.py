@@ -58,6 +58,7 @@ def compute(predictions, options):
 STORE = '''
 """made-up://WORDS: a CSV out of thin air."""
 from contextlib import contextmanager
+from polar_tools.errors import ConfigError
 from polar_tools.storage.base import Entry, Snapshot
 
 SCHEME = "made-up"
@@ -69,9 +70,12 @@ def local_files(source):
     return []
 
 @contextmanager
-def open(source, sha256):
+def open(source, sha256, access):
     data = ("text,label\\n" + "".join(f"{word} number {n},{word}\\n" for n in range(20) for word in ("one", "two"))).encode()
-    yield Snapshot({"source": source}, (Entry("rows.csv", len(data)),), lambda entry: iter([data]))
+    yield Snapshot({"source": source}, (Entry("rows.csv", len(data)),), lambda entry, start: iter([data[start:]]))
+
+def receive(target, access, placement):
+    raise ConfigError("thin air holds nothing")
 '''
 EXPERIMENT = """\
 models: {bert: {source: file://assets/bert}}

@@ -31,13 +31,13 @@ def snapshot(bucket: Bucket) -> Snapshot:
     state = json.dumps(sorted((path, about.etag) for path, about in objects.items()))
     identity = {"source": bucket.uri, "etags": hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest()}
     entries = tuple(objects[path].entry for path in sorted(objects))
-    return Snapshot(identity, entries, partial(_read, bucket, objects), origin=bucket)
+    return Snapshot(identity, entries, partial(_read, bucket, objects), endpoint=bucket.endpoint, origin=bucket)
 
 
 def _read(bucket: Bucket, objects: Mapping[str, Object], entry: Entry, start: int) -> Iterator[bytes]:
     """The bytes of an object from `start`; where the connection breaks, the next one goes on from there."""
     position, attempt = start, 0
-    while position < entry.size or entry.size == 0:
+    while position < entry.size:
         attempt += 1
         try:
             for chunk in _body(bucket, objects[entry.path], position):
