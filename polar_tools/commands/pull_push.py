@@ -74,6 +74,7 @@ def command(spec: Path | None, **given: Any) -> None:
 
 def _copy(*, as_json: bool, bandwidth: int | None, **given: Any) -> None:
     import json
+    import signal
 
     from polar_tools import secrets, transfer
     from polar_tools.transfer.progress import Progress
@@ -83,6 +84,8 @@ def _copy(*, as_json: bool, bandwidth: int | None, **given: Any) -> None:
     if given["message"] and secrets.redacted(given["message"]) != given["message"]:
         raise click.UsageError("the message holds a token, and everyone who sees the repository sees its commit messages")
     progress = Progress(shown=True, bandwidth=bandwidth)
+    signal.signal(signal.SIGTERM, _stopped)
+    signal.signal(signal.SIGINT, _stopped)
     try:
         result = transfer.carry_out(_order(**given), progress)
     finally:
@@ -90,6 +93,13 @@ def _copy(*, as_json: bool, bandwidth: int | None, **given: Any) -> None:
     for line in _warnings(result, given["dry_run"]):
         click.echo(f"warning: {line}", err=True)
     click.echo(json.dumps(result.as_dict(), indent=2, ensure_ascii=False) if as_json else _summary(result, given["dry_run"]))
+
+
+def _stopped(*_: object) -> None:
+    """End in order when a cluster or a person says so: an upload in parts is given up, a terminal is left as it was."""
+    from polar_tools.errors import UnfinishedError
+
+    raise UnfinishedError("stopped; whole files stay where they are, and the same command goes on from there")
 
 
 def _order(**given: Any) -> Any:
@@ -100,7 +110,7 @@ def _order(**given: Any) -> Any:
 
     source = storage.as_uri(given["source"], given["source_repo_type"], given["revision"])
     kind = given["target_repo_type"]
-    if kind is None and "://" not in given["target"] and source.startswith("hf://"):
+    if kind is None and storage.is_bare(given["target"]) and source.startswith("hf://"):
         kind = storage.address.parse(source).repo_type
     return Order(
         source=source,
