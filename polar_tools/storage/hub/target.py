@@ -34,6 +34,7 @@ class HubTarget(Target):
         self._held: dict[str, bytes] = {}
         self._lock = threading.Lock()
         self._said = placement.message or "Copy"
+        self.public = not placement.private
 
     @property
     def url(self) -> str:  # type: ignore[override]
@@ -50,6 +51,7 @@ class HubTarget(Target):
         """What is at the head of the branch; the head is what the next commit must follow."""
         info = self._repository.info(self._revision)
         self._head = info.get("sha") if info else None
+        self.public = self.public and not (info and info.get("private"))
         return self._repository.tree(self._head) if self._head else ()
 
     def create(self, source: Snapshot, whole: bool) -> bool:
