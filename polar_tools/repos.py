@@ -44,7 +44,7 @@ def pull_and_push_repo(
     from polar_tools.transfer.progress import Progress
 
     def side(repo_id: str, repo_type: str | None, at: str | None = None) -> str:
-        return storage.as_uri(repo_id, None if "://" in repo_id or repo_type == "model" else repo_type, at)
+        return storage.as_uri(repo_id, repo_type if storage.is_bare(repo_id) else None, at)
 
     order = Order(
         source=side(source_repo_id, source_repo_type, revision),

@@ -13,6 +13,8 @@ from polar_tools.storage.base import Access, Placement, Snapshot, Target
 from polar_tools.storage.hub import address
 
 HERE, PLAIN = Access(), Placement()
+PATHS = (".", "/", "~")
+"""How what a person writes for a folder begins."""
 
 
 def open_source(source: str, sha256: str | None = None, access: Access = HERE) -> AbstractContextManager[Snapshot]:
@@ -38,17 +40,22 @@ def local_files(source: str) -> list[Path]:
     return files
 
 
+def is_bare(text: str) -> bool:
+    """Whether a person wrote ORG/NAME, which leaves open what type of repository that is."""
+    return "://" not in text and not text.startswith(PATHS)
+
+
 def as_uri(text: str, repo_type: str | None = None, revision: str | None = None) -> str:
     """What a person wrote for one side of a copy as a URI: ORG/NAME is a repository of the Hub, ./PATH and /PATH are folders.
 
     Raises ConfigError for a folder that is written as if it were a repository, and for a type or revision of what has none.
     """
-    if text.startswith((".", "/", "~")):
-        text = f"file://{Path(text).expanduser()}"
-    elif "://" not in text:
+    if is_bare(text):
         if Path(text).exists():
             raise ConfigError(f"`{text}` means a repository of the Hub, but there is such a path here: write file://{text} or hf://{text}")
         text = f"hf://{text}"
+    elif text.startswith(PATHS):
+        text = f"file://{Path(text).expanduser()}"
     if text.startswith("hf://"):
         return address.written(text, repo_type, revision)
     if repo_type is not None or revision is not None:
