@@ -64,8 +64,9 @@ class S3:
         self.requests: list[Request] = []
         self.pause = 2.0
         """Seconds that a "slow" body takes."""
-        self._faults: list[tuple[str, str, str | None]] = []
+        self.faults: list[tuple[str, str, str | None]] = []
         self._lock = threading.Lock()
+        self._clients: dict[str, Any] = {}
 
     def environment(self, who: str = "admin", proxy: bool = False) -> dict[str, str]:
         """What a client's environment must say; `who` is "admin", "reader" or "wrong" (a secret that doesn't belong to the key)."""
@@ -75,7 +76,12 @@ class S3:
         return {"AWS_ENDPOINT_URL": self.proxy if proxy else self.endpoint, "NO_PROXY": "127.0.0.1", **nothing, **login}
 
     def client(self, who: str = "admin") -> Any:
-        """A client of boto3 that asks the store itself."""
+        """A client of boto3 that asks the store itself; several threads may use it."""
+        if who not in self._clients:
+            self._clients[who] = self._new_client(who)
+        return self._clients[who]
+
+    def _new_client(self, who: str) -> Any:
         import boto3
         from botocore.config import Config
 
@@ -109,15 +115,15 @@ class S3:
         """
         assert kind in ("busy", "limited", "cut", "wrong", "lost", "slow"), kind
         with self._lock:
-            self._faults += [(kind, where, method)] * times
+            self.faults += [(kind, where, method)] * times
 
     def begins(self, request: Request) -> str | None:
         """Take note of a request; what is to go wrong with it."""
         with self._lock:
             self.requests.append(request)
-            for fault in self._faults:
+            for fault in self.faults:
                 if fault[1] in request.where and fault[2] in (None, request.method):
-                    self._faults.remove(fault)
+                    self.faults.remove(fault)
                     return fault[0]
         return None
 

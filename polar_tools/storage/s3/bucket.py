@@ -25,6 +25,8 @@ ATTEMPTS = 8
 """How often a call is made that fails in a way that may pass."""
 FIRST_ATTEMPTS = 3
 """How often, as long as nothing has ever answered: then it is rather the address that is wrong."""
+WAIT = 0.25
+"""Seconds before the second attempt; before each further one it is twice as long."""
 LONGEST_WAIT = 600.0
 """Seconds that a store may ask to wait; for a longer pause the person is asked to come again."""
 CONNECTIONS = 64
@@ -77,7 +79,7 @@ class Bucket:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def call(self, operation: str, tolerated: Collection[str] = (), attempts: int = ATTEMPTS, **arguments: Any) -> dict[str, Any] | None:
+    def call(self, operation: str, tolerated: Collection[str] = (), attempts: int | None = None, **arguments: Any) -> dict[str, Any] | None:
         """The answer to an operation of boto3's client, None for an error whose code is `tolerated`; raises a PolarError."""
         number = 0
         while True:
@@ -89,7 +91,7 @@ class Bucket:
                 self._answered = self._answered or bool(code(error))
                 if code(error) in tolerated:
                     return None
-                if number >= (attempts if self._answered else FIRST_ATTEMPTS) or not may_pass(error):
+                if number >= (attempts or ATTEMPTS if self._answered else FIRST_ATTEMPTS) or not may_pass(error):
                     raise self.explained(error) from error
                 self.put_off(error, number)
             else:
@@ -130,7 +132,7 @@ class Bucket:
 
     def put_off(self, error: Exception, number: int) -> None:
         """Let no call of any thread begin before the store's wish after `error`, or a growing while, is over."""
-        growing = min(20.0, 0.125 * 2**number) * random.uniform(1, 1.25)  # noqa: S311 (so that not all come back at once)
+        growing = min(20.0, WAIT * 2 ** (number - 1)) * random.uniform(1, 1.25)  # noqa: S311 (so that not all come back at once)
         seconds = max(growing, asked_for(error))
         if seconds > LONGEST_WAIT:
             why = f"the store asks for a pause of {seconds:.0f} s; run the same command again then"
