@@ -61,13 +61,13 @@ class HubTarget(Target):
         """
         self._said = self._placement.message or f"Copy {source.identity['source']} {source.identity.get('commit', '')}".strip()
         info = self._repository.info()
+        new = False
         if info is None:
-            if not (whole and self._placement.message is None and self._duplicate(source)):
-                self._make(source)
+            new = (whole and self._placement.message is None and self._duplicate(source)) or self._make(source)
         elif self._placement.private and not info.get("private"):
             raise UserError(f"{self._repository.url} is there already and public; make it private on the Hub, or leave --private out")
         if self._revision == "main" or self._repository.info(self._revision) is not None:
-            return info is None
+            return new
         self._repository.call("POST", self._at("branch"), json={})
         return True
 
@@ -132,7 +132,8 @@ class HubTarget(Target):
             lfs.upload(self._repository, self._revision, Held(path, held[path]))
         return large
 
-    def _make(self, source: Snapshot) -> None:
+    def _make(self, source: Snapshot) -> bool:
+        """Whether the repository is new; where the answer was lost, or someone else was faster, it counts as old."""
         owner, name = self._repository.address.repo_id.split("/")
         kind = self._repository.address.repo_type
         about = {"name": name, "organization": owner, "type": kind, "visibility": "private" if self._placement.private else "public"}
@@ -141,8 +142,10 @@ class HubTarget(Target):
         try:
             self._repository.call("POST", f"{self._repository.endpoint}/api/repos/create", json=about)
         except PolarError:
-            if self._repository.info() is None:  # else the answer was lost, or someone else was faster
+            if self._repository.info() is None:
                 raise
+            return False
+        return True
 
     def _duplicate(self, source: Snapshot) -> bool:
         """Whether the Hub itself could make the copy: one endpoint, one token, one owner."""
