@@ -97,6 +97,7 @@ def entry(call: Call, path: str, expand: bool) -> dict[str, Any]:
         row = {"type": "file", "oid": blob.oid, "size": blob.size, "path": path}
         if blob.sha256:
             row["lfs"] = {"oid": blob.sha256, "size": blob.size, "pointerSize": blob.pointer_size}
+            row |= {"xetHash": blob.sha256[::-1]} if call.hub.xet else {}
     if expand:
         last = call.repository.last_change(call.commit, path)
         row["lastCommit"] = {"id": last.id, "title": last.title, "date": last.when}

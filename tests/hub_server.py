@@ -59,6 +59,7 @@ class Hub:
         self.page = 1000  # rows of a listing
         self.multipart_above = hub_lfs.ONE_PUT  # bytes, as all sizes here
         self.part_size = 16_000_000
+        self.xet = False  # whether listings tell the hash by which a large file may be copied on the server
         self.resolve_cache = False  # whether a regular file is redirected to, relatively
         self.slow_seconds = 1.0
         self.endpoint = self.lfs = ""

@@ -184,6 +184,10 @@ class Target(ABC):
         """Make the place where it isn't there yet, and return whether it did; `whole` says that all that `source` holds is to come."""
         return False
 
+    def take(self, source: Snapshot, entries: Sequence[Entry]) -> tuple[Entry, ...]:
+        """Have the store itself bring over what it can of these files; they are seen then, and needn't be put. Mostly none."""
+        return ()
+
     def expect(self, entries: Sequence[Entry]) -> None:  # noqa: B027 (few want to know)
         """What will be put, in that order."""
 

@@ -45,17 +45,18 @@ class Result:
     def as_dict(self) -> dict[str, Any]:
         """The result for a program to read: files and bytes of the main branch, and what happened to each."""
         main, left_out = self.main, self.main.selection.left_out
-        there = main.files.keys() - main.sent
+        there = main.files.keys() - main.sent - main.taken
         return {
             "url": self.url,
             "source": main.source,
             "target": main.target,
             "copied": {"files": len(main.sent), "bytes": main.size(main.sent), "paths": sorted(main.sent)},
+            "taken": {"files": len(main.taken), "bytes": main.size(main.taken), "paths": sorted(main.taken)},
             "skipped": {"files": len(there), "bytes": main.size(there), "paths": sorted(there)},
             "deleted": sorted(main.deleted),
             "left_out": left_out,
             "pickles": list(main.selection.pickles),
-            "refs": {name: {"copied": sorted(outcome.sent), "deleted": sorted(outcome.deleted)} for name, outcome in self.refs.items()},
+            "refs": {name: {"copied": sorted(other.sent | other.taken), "deleted": sorted(other.deleted)} for name, other in self.refs.items()},
         }
 
 

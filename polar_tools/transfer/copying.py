@@ -51,6 +51,7 @@ class Outcome:
     files: dict[str, Entry]
     target: dict[str, str] = field(default_factory=dict)
     sent: set[str] = field(default_factory=set)
+    taken: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
     extra: set[str] = field(default_factory=set)
 
@@ -110,11 +111,10 @@ class Copy:
             raise UserError(f"{self._target.url} has {blocking[0]}, which is in the way; --delete-extra removes it")
         if blocking:
             self._target.commit([], blocking)
-        self._progress.start(len(difference.missing), sum(entry.size for entry in difference.missing))
-        self._target.expect(difference.missing)
-        first = [entry for entry in difference.missing if entry.path == FIRST]
-        for lot in (first, [entry for entry in difference.missing if entry.path != FIRST]):
-            self._send(lot)
+        self._send([entry for entry in difference.missing if entry.path == FIRST])
+        taken = {entry.path: entry for entry in self._target.take(self._snapshot, difference.missing)}
+        self.outcome.taken |= taken.keys()
+        self._send([entry for entry in difference.missing if entry.path != FIRST and entry.path not in taken])
         self._sort_extra(difference)
         for some in _lots(sorted(self.outcome.deleted - set(blocking))):
             self._target.commit([], some)
@@ -128,6 +128,8 @@ class Copy:
 
     def _send(self, entries: Sequence[Entry]) -> None:
         """Put files by several threads; commit whenever enough of them are through, while the others go on."""
+        self._progress.start(len(entries), sum(entry.size for entry in entries))
+        self._target.expect(entries)
         waiting, running = deque(entries), set[Future[Entry]]()
         done: list[Entry] = []
         with ThreadPoolExecutor(self._jobs) as pool:
