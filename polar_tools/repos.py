@@ -38,21 +38,27 @@ def pull_and_push_repo(
     Raises a polar_tools.errors.PolarError whose message says what to do: UserError for what was asked, WorldError for what failed.
     """
     from polar_tools import storage, transfer
-    from polar_tools.storage.base import Access, Placement
-    from polar_tools.transfer import Order
-    from polar_tools.transfer.copying import Wishes
+    from polar_tools.transfer.order import ordered
     from polar_tools.transfer.progress import Progress
 
-    def side(repo_id: str, repo_type: str | None, at: str | None = None) -> str:
-        return storage.as_uri(repo_id, repo_type if storage.is_bare(repo_id) else None, at)
-
-    order = Order(
-        source=side(source_repo_id, source_repo_type, revision),
-        target=side(target_repo_id, target_repo_type or source_repo_type),
-        source_access=Access(source_endpoint, source_token or token),
-        target_access=Access(target_endpoint, target_token or token),
-        placement=Placement(private, commit_message),
-        wishes=Wishes(_patterns(allow_patterns), _patterns(ignore_patterns), delete_extra, safetensors_only, jobs),
+    order = ordered(
+        source_repo_id,
+        target_repo_id,
+        source_repo_type=source_repo_type if storage.is_bare(source_repo_id) else None,
+        target_repo_type=target_repo_type or (source_repo_type if storage.is_bare(target_repo_id) else None),
+        revision=revision,
+        token=token,
+        source_token=source_token,
+        target_token=target_token,
+        source_endpoint=source_endpoint,
+        target_endpoint=target_endpoint,
+        private=private,
+        message=commit_message,
+        allow=_patterns(allow_patterns),
+        ignore=_patterns(ignore_patterns),
+        delete_extra=delete_extra,
+        safetensors_only=safetensors_only,
+        jobs=jobs,
         all_refs=all_refs,
         manifest=Path(manifest) if manifest else None,
     )

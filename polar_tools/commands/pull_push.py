@@ -77,6 +77,7 @@ def _copy(*, as_json: bool, bandwidth: int | None, **given: Any) -> None:
     import signal
 
     from polar_tools import secrets, transfer
+    from polar_tools.transfer.order import ordered
     from polar_tools.transfer.progress import Progress
 
     if any(given[name] for name in ("token", "source_token", "target_token")):
@@ -87,7 +88,7 @@ def _copy(*, as_json: bool, bandwidth: int | None, **given: Any) -> None:
     signal.signal(signal.SIGTERM, _stopped)
     signal.signal(signal.SIGINT, _stopped)
     try:
-        result = transfer.carry_out(_order(**given), progress)
+        result = transfer.carry_out(ordered(**given), progress)
     finally:
         progress.close()
     for line in _warnings(result, given["dry_run"]):
@@ -100,30 +101,6 @@ def _stopped(*_: object) -> None:
     from polar_tools.errors import UnfinishedError
 
     raise UnfinishedError("stopped; whole files stay where they are, and the same command goes on from there")
-
-
-def _order(**given: Any) -> Any:
-    from polar_tools import storage
-    from polar_tools.storage.base import Access, Placement
-    from polar_tools.transfer import Order
-    from polar_tools.transfer.copying import Wishes
-
-    source = storage.as_uri(given["source"], given["source_repo_type"], given["revision"])
-    kind = given["target_repo_type"]
-    if kind is None and storage.is_bare(given["target"]) and source.startswith("hf://"):
-        kind = storage.address.parse(source).repo_type
-    return Order(
-        source=source,
-        target=storage.as_uri(given["target"], kind),
-        sha256=given["sha256"],
-        source_access=Access(given["source_endpoint"], given["source_token"] or given["token"], given["source_profile"]),
-        target_access=Access(given["target_endpoint"], given["target_token"] or given["token"], given["target_profile"]),
-        placement=Placement(given["private"], given["message"]),
-        wishes=Wishes(given["allow"], given["ignore"], given["delete_extra"], given["safetensors_only"], given["jobs"]),
-        all_refs=given["all_refs"],
-        manifest=given["manifest"],
-        dry_run=given["dry_run"],
-    )
 
 
 def _warnings(result: Any, dry: bool) -> list[str]:

@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from polar_tools import storage
 from polar_tools.errors import UserError
-from polar_tools.storage.base import Access, Placement
 from polar_tools.transfer import manifest
-from polar_tools.transfer.copying import Copy, Outcome, Wishes
+from polar_tools.transfer.copying import Copy, Outcome
+from polar_tools.transfer.order import Order
 from polar_tools.transfer.progress import Progress
 from polar_tools.transfer.refs import copy_refs
-
-
-@dataclass(frozen=True)
-class Order:
-    """A copy as a person orders it: from one URI to another, each reached in its own way."""
-
-    source: str
-    target: str
-    sha256: str | None = None
-    source_access: Access = field(default_factory=Access)
-    target_access: Access = field(default_factory=Access)
-    placement: Placement = field(default_factory=Placement)
-    wishes: Wishes = field(default_factory=Wishes)
-    all_refs: bool = False
-    manifest: Path | None = None
-    dry_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,7 +39,9 @@ class Result:
             "deleted": sorted(main.deleted),
             "left_out": left_out,
             "pickles": list(main.selection.pickles),
-            "refs": {name: {"copied": sorted(other.sent | other.taken), "deleted": sorted(other.deleted)} for name, other in self.refs.items()},
+            "refs": {
+                name: {"copied": sorted(other.sent | other.taken), "deleted": sorted(other.deleted)} for name, other in self.refs.items()
+            },
         }
 
 
