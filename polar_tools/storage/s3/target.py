@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -133,23 +133,20 @@ class S3Target(Target):
 
 
 def _parts(content: Content) -> Iterator[bytearray]:
-    """The content in parts of a size that suffices; one of them is in memory at a time."""
-    needed = -(-content.entry.size // PARTS)
-    return _regrouped(content.read(), max(PART, -(-needed // PART) * PART if needed > PART else PART))
-
-
-def _regrouped(chunks: Iterable[bytes], size: int) -> Iterator[bytearray]:
-    part = bytearray()
-    for chunk in chunks:
+    """The content in parts of a size that suffices, each in the memory of the one before it."""
+    size = -(-content.entry.size // (PARTS * PART)) * PART
+    part, filled = bytearray(min(size, content.entry.size)), 0
+    for chunk in content.read():
         rest = memoryview(chunk)
         while rest:
-            taken = rest[: size - len(part)]
-            part += taken
-            rest = rest[len(taken) :]
-            if len(part) == size:
+            taken = rest[: len(part) - filled]
+            part[filled : filled + len(taken)] = taken
+            filled, rest = filled + len(taken), rest[len(taken) :]
+            if filled == len(part):
                 yield part
-                part = bytearray()
-    if part:
+                filled = 0
+    if filled:
+        del part[filled:]
         yield part
 
 
