@@ -57,6 +57,11 @@ class Entry:
     git_sha1: str | None = None
     lfs: bool = False
 
+    @property
+    def in_git(self) -> bool:
+        """Whether the content itself may lie in git, and has a blob id there."""
+        return not self.lfs and (self.size <= INLINE or self.git_sha1 is not None)
+
     def agrees(self, other: Entry) -> bool | None:
         """Whether both are the same content; None where they have no hash in common."""
         if self.size != other.size:
@@ -101,9 +106,8 @@ class Hashes:
     """sha256 and, of what git keeps without LFS, git's blob id of an entry's bytes as they pass by."""
 
     def __init__(self, entry: Entry) -> None:
-        in_git = not entry.lfs and (entry.size <= INLINE or entry.git_sha1 is not None)
         self._sha256 = hashlib.sha256()
-        self._git = hashlib.sha1(f"blob {entry.size}\0".encode(), usedforsecurity=False) if in_git else None
+        self._git = hashlib.sha1(f"blob {entry.size}\0".encode(), usedforsecurity=False) if entry.in_git else None
         self.size = 0
 
     def update(self, chunk: bytes) -> None:

@@ -158,16 +158,20 @@ class Copy:
     def _commit(self, entries: list[Entry]) -> None:
         for some in _lots(entries):
             self._target.commit(some)
-        self.outcome.files |= {entry.path: entry for entry in entries}
+        self._learn(entries)
         self.outcome.sent |= {entry.path for entry in entries}
 
+    def _learn(self, entries: Iterable[Entry]) -> None:
+        """Keep the hashes of `entries`; whether git LFS has a file stays what the source says, for a second run asks only there."""
+        for entry in entries:
+            own = self.outcome.files[entry.path]
+            git_sha1 = own.git_sha1 or (entry.git_sha1 if own.in_git else None)
+            self.outcome.files[entry.path] = replace(own, sha256=own.sha256 or entry.sha256, git_sha1=git_sha1)
+
     def fill(self, known: Mapping[str, Entry]) -> None:
-        """Let every file of the outcome have its sha256: what isn't known (see `known`) is read."""
-        for path, entry in self.outcome.files.items():
-            other = known.get(path)
-            if entry.sha256 is None and other is not None and entry.agrees(other):
-                self.outcome.files[path] = replace(entry, sha256=other.sha256)
-        missing = [entry for entry in self.outcome.files.values() if entry.sha256 is None]
+        """Let every file of the outcome have its hashes: what isn't known (see `known`) is read."""
+        self._learn([known[path] for path, entry in self.outcome.files.items() if path in known and entry.agrees(known[path])])
+        missing = [entry for entry in self.outcome.files.values() if not entry.sha256 or (entry.in_git and not entry.git_sha1)]
         with ThreadPoolExecutor(self._jobs) as pool:
             list(pool.map(self._read, missing))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,10 @@ def read(path: Path) -> dict[str, Any] | None:
 
 def entries(manifest: dict[str, Any]) -> dict[str, Entry]:
     """The files of a manifest by their paths."""
+    found = {path: Entry(path, about["size"], about["sha256"], lfs=about["lfs"]) for path, about in manifest["files"].items()}
     return {
-        path: Entry(path, about["size"], about["sha256"], None if about["lfs"] else about["blob_id"], about["lfs"])
-        for path, about in manifest["files"].items()
+        path: replace(entry, git_sha1=manifest["files"][path]["blob_id"]) if entry.in_git else entry  # else it is that of a pointer
+        for path, entry in found.items()
     }
 
 
