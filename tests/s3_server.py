@@ -271,10 +271,16 @@ def _store(folder: Path) -> Iterator[S3]:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            for name in ("s3", "filer"):
-                for port in ports:
-                    Path(tempfile.gettempdir(), f"seaweedfs-{name}-{port}.sock").unlink(missing_ok=True)
+            _remove_sockets(ports)
     raise RuntimeError("SeaweedFS does not start:\n" + (folder / "weed.log").read_text(errors="replace")[-3000:])
+
+
+def _remove_sockets(ports: list[int]) -> None:
+    """What it leaves in /tmp when it is killed, whatever TMPDIR says."""
+    for port in ports:
+        for name in (f"*-{port}", f"*-grpc-{port + GRPC}"):
+            for socket_file in Path("/tmp").glob(f"seaweedfs-{name}.sock"):
+                socket_file.unlink(missing_ok=True)
 
 
 def _start(folder: Path, ports: list[int]) -> subprocess.Popen[bytes]:
