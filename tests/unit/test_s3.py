@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from polar_tools import patience
 from polar_tools.errors import ConfigError, IntegrityError, PolarError, StorageError, UserError
 from polar_tools.storage import s3 as store
 from polar_tools.storage.base import INLINE, Access, Entry, Placement, Snapshot, Target
@@ -246,7 +247,7 @@ EVERYWHERE = [
 
 @pytest.mark.parametrize("kind", ["busy", "limited", "cut", "lost", "slow"])
 def test_what_goes_wrong_for_a_while_is_done_again(s3: S3, bucket: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "WAIT", 0.01)
+    monkeypatch.setattr(patience, "FIRST_WAIT", 0.01)
     monkeypatch.setattr(writing, "PART", 5 << 20)
     s3.pause = 0.1
     for method, where in EVERYWHERE[:2] if kind == "limited" else EVERYWHERE:
@@ -266,7 +267,7 @@ def test_what_goes_wrong_for_a_while_is_done_again(s3: S3, bucket: str, kind: st
 
 
 def test_a_body_goes_on_where_it_broke(s3: S3, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "WAIT", 0.01)
+    monkeypatch.setattr(patience, "FIRST_WAIT", 0.01)
     put(f"s3://{bucket}", {"b": LARGE})
     s3.requests.clear()
     s3.fault("cut", "/b", times=3, method="GET")
@@ -278,7 +279,7 @@ def test_a_body_goes_on_where_it_broke(s3: S3, bucket: str, monkeypatch: pytest.
 
 def test_a_store_that_never_gets_well_ends_the_copy(s3: S3, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "ATTEMPTS", 3)
-    monkeypatch.setattr(calls, "WAIT", 0.01)
+    monkeypatch.setattr(patience, "FIRST_WAIT", 0.01)
     put(f"s3://{bucket}", {"b": b"b"})
     s3.fault("lost", "/b", times=50, method="GET")
     with pytest.raises(StorageError, match=f"{s3.proxy} can't be reached"):

@@ -27,8 +27,7 @@ def upload(repository: Repository, branch: str, content: Content) -> None:
         except Exception as error:
             if number == ATTEMPTS or not (may_pass(error) or _expired(error)):
                 raise repository.explained(error) from error
-            repository.put_off(error, number)
-            repository.pause()
+            repository.wait_after(error, number)
     if verify := actions.get("verify"):
         about = {"oid": content.entry.sha256, "size": content.entry.size}
         repository.call("POST", repository.here(verify["href"]), json=about, headers=verify.get("header") or {})

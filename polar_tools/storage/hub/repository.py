@@ -7,18 +7,14 @@ huggingface_hub gives the session, the headers and the errors. Its own calls are
 from __future__ import annotations
 
 import os
-import random
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from polar_tools.errors import ConfigError, PolarError, StorageError, UnfinishedError, UserError
+from polar_tools.errors import ConfigError, PolarError, StorageError, UserError
+from polar_tools.patience import Patience, retry_after
 from polar_tools.storage.base import Access, Entry, endpoint_of
 from polar_tools.storage.hub.address import Address
 
@@ -29,8 +25,6 @@ PATIENCE = 60.0
 """Seconds of silence after which a connection counts as broken."""
 ATTEMPTS = 6
 """How often a call is made that fails in a way that may pass."""
-LONGEST_WAIT = 600.0
-"""Seconds that a Hub may ask to wait; for a longer pause the person is asked to come again."""
 PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 
@@ -51,7 +45,7 @@ class Repository:
         self.token = _token(access, self.endpoint)
         self.prefix = "" if address.repo_type == "model" else f"{address.repo_type}s/"
         self.api = f"{self.endpoint}/api/{address.repo_type}s/{address.repo_id}"
-        self._not_before, self._lock = 0.0, threading.Lock()
+        self.patience = Patience(uri)
 
     @property
     def url(self) -> str:
@@ -136,29 +130,20 @@ class Repository:
     def patiently(self, attempt: Callable[[], Any]) -> Any:
         """What `attempt` returns, after as many attempts as may help; between them all threads wait as long as the Hub asks."""
         for number in range(1, ATTEMPTS + 1):
-            self.pause()
+            self.patience.pause()
             try:
                 return attempt()
             except Exception as error:
                 if number == ATTEMPTS or not may_pass(error):
                     raise
-                self.put_off(error, number)
+                self.wait_after(error, number)
 
-    def pause(self) -> None:
-        """Sleep until calls may begin again."""
-        time.sleep(max(0.0, self._not_before - time.monotonic()))
-
-    def put_off(self, error: Exception, number: int) -> None:
-        """Let no call begin before the Hub's wish after `error`, or a growing while, is over."""
+    def wait_after(self, error: Exception, number: int) -> None:
+        """Wait after the `number`th attempt has failed, and let all threads wait."""
         from huggingface_hub.errors import HfHubHTTPError
 
-        wish = _asked_for(error.response.headers) if isinstance(error, HfHubHTTPError) else None
-        growing = min(30.0, 0.25 * 2**number) * random.uniform(1, 1.25)  # noqa: S311 (so that not all come back at once)
-        seconds = growing if wish is None else wish
-        if seconds > LONGEST_WAIT:
-            raise UnfinishedError(f"`{self.uri}`: the Hub asks for a pause of {seconds:.0f} s; run the same command again then")
-        with self._lock:
-            self._not_before = max(self._not_before, time.monotonic() + seconds)
+        self.patience.put_off(number, _asked_for(error.response.headers) if isinstance(error, HfHubHTTPError) else None)
+        self.patience.pause()
 
     def explained(self, error: Exception) -> Exception:
         """What to say of an error, in our words: its own hold addresses and may hold a token."""
@@ -212,17 +197,11 @@ def may_pass(error: Exception) -> bool:
 
 
 def _asked_for(headers: Any) -> float | None:
-    """Seconds that an answer asks to wait: Retry-After (a number or a date), or the end of a spent `ratelimit` window."""
+    """Seconds that an answer asks to wait: Retry-After, or the end of a `ratelimit` window that is spent."""
     from huggingface_hub.utils._http import parse_ratelimit_headers
 
-    wish = headers.get("retry-after", "").strip()
-    if wish.isdigit():
-        return float(wish)
-    if wish:
-        try:
-            return max(0.0, (parsedate_to_datetime(wish) - datetime.now(UTC)).total_seconds())
-        except (TypeError, ValueError):
-            return None
+    if (wish := retry_after(headers.get("retry-after", ""))) is not None:
+        return wish
     limits = parse_ratelimit_headers(headers)
     return float(limits.reset_in_seconds) if limits is not None and limits.remaining == 0 else None
 

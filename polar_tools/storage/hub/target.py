@@ -109,8 +109,7 @@ class HubTarget(Target):
             except Exception as error:
                 if number == ATTEMPTS or not (may_pass(error) or _is_stale(error)):
                     raise self._repository.explained(error) from error
-                self._repository.put_off(error, number)
-                self._repository.pause()
+                self._repository.wait_after(error, number)
                 if self._arrived(entries, removed):
                     return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from polar_tools.errors import IntegrityError, PolarError, StorageError, UserError
+from polar_tools.patience import retry_after
 
 PASSING = {408, 425, 429, 500, 502, 503, 504}
 DAMAGED = {"BadDigest", "IncompleteBody", "RequestTimeout", "XAmzContentSHA256Mismatch", "OperationAborted"}
@@ -55,12 +56,11 @@ def may_pass(error: Exception) -> bool:
     return isinstance(error, boto.HTTPClientError | boto.ConnectionError | boto.IncompleteReadError | ResponseParserError | HTTPError)
 
 
-def asked_for(error: Exception) -> float:
-    """Seconds that an answer asks to wait; 0 where it says nothing of it."""
+def asked_for(error: Exception) -> float | None:
+    """Seconds that an answer asks to wait; None where it says nothing of it."""
     answer = getattr(error, "response", None)
     headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}) if isinstance(answer, dict) else {}
-    wish = str(headers.get("retry-after", "")).strip()
-    return float(wish) if wish.isdecimal() else 0.0
+    return retry_after(str(headers.get("retry-after", "")))
 
 
 def explained(error: Exception, uri: str, endpoint: str) -> Exception:

@@ -6,16 +6,14 @@ would count for one of ours.
 
 from __future__ import annotations
 
-import random
 import re
-import threading
-import time
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
-from polar_tools.errors import ConfigError, UnfinishedError, UserError
+from polar_tools.errors import ConfigError, UserError
+from polar_tools.patience import Patience
 from polar_tools.storage.base import Access, Entry, endpoint_of
 from polar_tools.storage.s3.answers import ABSENT, asked_for, code, explained, may_pass, no_bucket
 
@@ -25,10 +23,6 @@ ATTEMPTS = 8
 """How often a call is made that fails in a way that may pass."""
 FIRST_ATTEMPTS = 3
 """How often, as long as nothing has ever answered: then it is rather the address that is wrong."""
-WAIT = 0.25
-"""Seconds before the second attempt; before each further one it is twice as long."""
-LONGEST_WAIT = 600.0
-"""Seconds that a store may ask to wait; for a longer pause the person is asked to come again."""
 CONNECTIONS = 64
 """That are kept open: no fewer than there may be threads."""
 LOOKERS = 8
@@ -71,7 +65,7 @@ class Bucket:
         self.endpoint = access.endpoint or "AWS"
         self._client = self._connected(access)
         self.endpoint = endpoint_of(Access(), self._client.meta.endpoint_url)
-        self._not_before, self._answered, self._lock = 0.0, False, threading.Lock()
+        self._patience, self._answered = Patience(uri), False
 
     def __enter__(self) -> Self:
         return self
@@ -84,7 +78,7 @@ class Bucket:
         number = 0
         while True:
             number += 1
-            self._pause()
+            self._patience.pause()
             try:
                 answer: dict[str, Any] = getattr(self._client, operation)(Bucket=self.name, **arguments)
             except Exception as error:
@@ -131,14 +125,8 @@ class Bucket:
         return Object(key, about["ETag"], Entry(path, about["ContentLength"], sha256, _hex(said.get("git-sha1"), 40)))
 
     def put_off(self, error: Exception, number: int) -> None:
-        """Let no call of any thread begin before the store's wish after `error`, or a growing while, is over."""
-        growing = min(20.0, WAIT * 2 ** (number - 1)) * random.uniform(1, 1.25)  # noqa: S311 (so that not all come back at once)
-        seconds = max(growing, asked_for(error))
-        if seconds > LONGEST_WAIT:
-            why = f"the store asks for a pause of {seconds:.0f} s; run the same command again then"
-            raise UnfinishedError(f"`{self.uri}`: {why}") from error
-        with self._lock:
-            self._not_before = max(self._not_before, time.monotonic() + seconds)
+        """Let no call of any thread begin before a pause after the `number`th attempt is over."""
+        self._patience.put_off(number, asked_for(error))
 
     def explained(self, error: Exception) -> Exception:
         """What to say of an error."""
@@ -147,9 +135,6 @@ class Bucket:
     def no_bucket(self) -> UserError:
         """The error for a bucket that isn't there."""
         return no_bucket(self.uri, self.endpoint)
-
-    def _pause(self) -> None:
-        time.sleep(max(0.0, self._not_before - time.monotonic()))
 
     def _connected(self, access: Access) -> Any:
         try:
