@@ -6,18 +6,21 @@ import base64
 import json
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
 from polar_tools.errors import PolarError, UserError
 from polar_tools.storage.base import INLINE, SCRATCH, Content, Entry, Hashes, Placement, Snapshot, Target
-from polar_tools.storage.hub import lfs
+from polar_tools.storage.hub.lfs import Uploads
 from polar_tools.storage.hub.repository import ATTEMPTS, Repository, may_pass
 
 SAMPLE = 512
 """Bytes of a file's beginning by which a Hub tells text from the rest."""
 SLICE = 3 << 18
 """Bytes that are turned into base64 at a time: whole groups of three."""
+SENDERS = 4
+"""Threads that send those small files which the Hub wants as LFS."""
 LOT = 100
 """Files that one commit copies at most."""
 STALE = 412
@@ -34,6 +37,7 @@ class HubTarget(Target):
         self._repository, self._revision, self._placement = repository, revision, placement
         self._head: str | None = None
         self._held: dict[str, bytes] = {}
+        self._uploads = Uploads(repository, revision)
         self._lock = threading.Lock()
         self._said = placement.message or "Copy"
         self.public = not placement.private
@@ -88,10 +92,14 @@ class HubTarget(Target):
             taken += some
         return tuple(taken)
 
+    def expect(self, entries: Sequence[Entry]) -> None:
+        """Large ones are asked for in lots."""
+        self._uploads.expect(entries)
+
     def put(self, content: Content) -> Entry:
         """Upload a large file, hold a small one; both are seen from the next commit on."""
         if content.entry.lfs or content.entry.size > INLINE:
-            lfs.upload(self._repository, self._revision, content)
+            self._uploads.send(content)
             return _large(content.entry)
         data = content.whole()
         with self._lock:
@@ -160,8 +168,11 @@ class HubTarget(Target):
         files = [{"path": path, "sample": base64.b64encode(data[:SAMPLE]).decode(), "size": len(data)} for path, data in held.items()]
         answer = self._repository.call("POST", self._at("preupload"), json={"files": files}).json()
         large = {file["path"] for file in answer["files"] if file["uploadMode"] == "lfs"}
-        for path in sorted(large):
-            lfs.upload(self._repository, self._revision, Held(path, held[path]))
+        contents = [Held(path, held[path]) for path in sorted(large)]
+        uploads = Uploads(self._repository, self._revision)  # of their own: others may be on their way meanwhile
+        uploads.expect([content.entry for content in contents])
+        with ThreadPoolExecutor(SENDERS) as pool:
+            list(pool.map(uploads.send, contents))
         return large
 
     def _make(self, source: Snapshot) -> bool:
