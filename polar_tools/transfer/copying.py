@@ -139,9 +139,9 @@ class Copy:
                         running.add(pool.submit(self._put, waiting.popleft()))
                     finished, running = wait(running, return_when=FIRST_COMPLETED)
                     done += [future.result() for future in finished]
-                    if len(done) >= COMMIT_FILES or sum(entry.size for entry in done if not entry.lfs) >= COMMIT_BYTES:
-                        self._commit(done)
-                        done = []
+                    while len(done) >= COMMIT_FILES or sum(entry.size for entry in done if not entry.lfs) >= COMMIT_BYTES:
+                        self._commit(done[:COMMIT_FILES])
+                        done = done[COMMIT_FILES:]
             except BaseException:
                 self._progress.stop()
                 raise
@@ -156,8 +156,7 @@ class Copy:
         return seen
 
     def _commit(self, entries: list[Entry]) -> None:
-        for some in _lots(entries):
-            self._target.commit(some)
+        self._target.commit(entries)
         self._learn(entries)
         self.outcome.sent |= {entry.path for entry in entries}
 
