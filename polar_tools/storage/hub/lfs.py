@@ -95,9 +95,9 @@ def _send(repository: Repository, action: dict[str, Any], content: Content) -> N
         _put(url, content, 0, content.entry.size)
         return
     size = int(header["chunk_size"])
-    urls = [header[str(number)] for number in range(1, -(-content.entry.size // size) + 1)]
+    numbered = sorted((int(name), address) for name, address in header.items() if name.isdigit())  # 1, or 00001
     parts = []
-    for number, part in enumerate(urls):
+    for number, (_, part) in enumerate(numbered):
         begin = number * size
         response = repository.patiently(partial(_put, repository.here(part), content, begin, begin + size))
         parts.append({"partNumber": number + 1, "etag": response.headers["etag"]})
