@@ -76,6 +76,7 @@ class Copy:
     def plan(self) -> Outcome:
         """What `run` would do, without doing any of it."""
         difference = self._compare()
+        self._blocking(difference)
         self.outcome.sent = {entry.path for entry in difference.missing}
         self._sort_extra(difference)
         self.outcome.target = self._target.identity
@@ -106,10 +107,7 @@ class Copy:
         return path in self._target.own_files or self._wishes.leave_out(path)
 
     def _work(self, difference: Difference) -> None:
-        blocking = [entry.path for entry in difference.in_the_way]
-        if blocking and not self._delete:
-            raise UserError(f"{self._target.url} has {blocking[0]}, which is in the way; --delete-extra removes it")
-        if blocking:
+        if blocking := self._blocking(difference):
             self._target.commit([], blocking)
         self._send([entry for entry in difference.missing if entry.path == FIRST])
         taken = {entry.path: entry for entry in self._target.take(self._snapshot, difference.missing)}
@@ -118,6 +116,13 @@ class Copy:
         self._sort_extra(difference)
         for some in _lots(sorted(self.outcome.deleted - set(blocking))):
             self._target.commit([], some)
+
+    def _blocking(self, difference: Difference) -> list[str]:
+        """Files that must go before others can come; raises UserError where they may not go."""
+        blocking = [entry.path for entry in difference.in_the_way]
+        if blocking and not self._delete:
+            raise UserError(f"{self._target.url} has {blocking[0]}, which is in the way; --delete-extra removes it")
+        return blocking
 
     def _sort_extra(self, difference: Difference) -> None:
         paths = {entry.path for entry in difference.extra}

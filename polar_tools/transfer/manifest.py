@@ -70,9 +70,8 @@ def verify(manifest: dict[str, Any], access: Access) -> list[str]:
     """
     target = manifest["target"]
     with storage.open_source(target["uri"], access=access) as snapshot:
-        here = snapshot.identity.get("endpoint")
-        if here is not None and target.get("endpoint") != here:
-            raise UserError(f"the copy is at {target.get('endpoint')}, not at {here}; if you trust it, give it as --endpoint")
+        if target.get("endpoint") != snapshot.endpoint:
+            raise UserError(f"the copy is at {target.get('endpoint')}, not at {snapshot.endpoint}; if you trust it, give it as --endpoint")
         return sorted(_differences(manifest, snapshot))
 
 
