@@ -84,7 +84,7 @@ class Uploads:
             "ref": {"name": self._branch},
         }
         url = f"{self._repository.url}.git/info/lfs/objects/batch"
-        answers = self._repository.call("POST", url, json=question, headers=MEDIA).json()["objects"]
+        answers = self._repository.said(self._repository.call("POST", url, json=question, headers=MEDIA))["objects"]
         return {answer["oid"]: (time.monotonic(), answer) for answer in answers}
 
 

@@ -64,7 +64,7 @@ class Repository:
 
         at = f"/revision/{quote(revision, safe='')}" if revision else ""
         try:
-            data: dict[str, Any] = self.call("GET", f"{self.api}{at}", explain=False).json()
+            data: dict[str, Any] = self.said(self.call("GET", f"{self.api}{at}", explain=False))
         except GatedRepoError as error:
             raise self.explained(error) from error
         except (RepositoryNotFoundError, RevisionNotFoundError):
@@ -79,13 +79,13 @@ class Repository:
         rows: list[dict[str, Any]] = []
         while url is not None:
             response = self.call("GET", url)
-            rows += response.json()
+            rows += self.said(response)
             url = response.links.get("next", {}).get("url")
         return tuple(sorted((_entry(row) for row in rows if row["type"] == "file"), key=lambda entry: entry.path))
 
     def refs(self) -> dict[str, dict[str, str]]:
         """The commits of all branches and tags by their names."""
-        data = self.call("GET", f"{self.api}/refs").json()
+        data = self.said(self.call("GET", f"{self.api}/refs"))
         return {kind: {ref["name"]: ref["targetCommit"] for ref in data[kind]} for kind in ("branches", "tags")}
 
     def call(self, method: str, url: str, *, explain: bool = True, signed: bool = False, **options: Any) -> Response:
@@ -100,6 +100,14 @@ class Repository:
             if not explain:
                 raise
             raise self.explained(error) from error
+
+    def said(self, response: Response) -> Any:
+        """What an answer says in JSON; raises StorageError where it isn't that: it was damaged, or is somebody else's."""
+        try:
+            return response.json()
+        except ValueError as error:
+            why = f"{self.endpoint} doesn't answer as a Hub does; is that its address? Then run the same command again"
+            raise StorageError(f"`{self.uri}`: {why}") from error
 
     def once(self, method: str, url: str, *, signed: bool = False, content: Any = None, **options: Any) -> Response:
         """As `call`, in one attempt; raises what huggingface_hub raises. A `content` that can be called gives the body."""

@@ -156,7 +156,7 @@ class HubTarget(Target):
     def _commit(self, entries: Sequence[Entry], held: dict[str, bytes], removed: Sequence[str]) -> None:
         body = _lines(self._said, self._head, entries, held, removed)
         response = self._repository.once("POST", self._at("commit"), content=body, headers={"Content-Type": "application/x-ndjson"})
-        self._head = response.json()["commitOid"]
+        self._head = self._repository.said(response)["commitOid"]
 
     def _arrived(self, entries: Sequence[Entry], removed: Sequence[str]) -> bool:
         """Whether the branch is already as the commit would make it, whoever committed that."""
@@ -166,7 +166,7 @@ class HubTarget(Target):
     def _send_large(self, held: dict[str, bytes]) -> set[str]:
         """Of small files, upload those that the Hub wants as LFS, by its rules in the branch; returns their paths."""
         files = [{"path": path, "sample": base64.b64encode(data[:SAMPLE]).decode(), "size": len(data)} for path, data in held.items()]
-        answer = self._repository.call("POST", self._at("preupload"), json={"files": files}).json()
+        answer = self._repository.said(self._repository.call("POST", self._at("preupload"), json={"files": files}))
         large = {file["path"] for file in answer["files"] if file["uploadMode"] == "lfs"}
         contents = [Held(path, held[path]) for path in sorted(large)]
         uploads = Uploads(self._repository, self._revision)  # of their own: others may be on their way meanwhile
