@@ -14,7 +14,7 @@ from polar_tools.storage.base import INLINE, Content, Entry, Snapshot, Target
 from polar_tools.storage.s3.answers import ABSENT, NO_BUCKET
 from polar_tools.storage.s3.bucket import Bucket
 
-PART = 16 << 20
+PART = 8 << 20
 """Bytes of a part, where the file doesn't need larger ones."""
 PARTS = 10_000
 """Parts of an object at most."""
