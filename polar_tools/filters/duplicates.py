@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from polar_tools.filters import base
@@ -18,10 +20,19 @@ class Options(base.Options):
     """Columns that are compared; empty means all."""
 
 
-def apply(table: pa.Table, options: Options) -> pa.Table:
-    """`table` with the first of every group of equal rows, in the old order."""
-    columns = list(options.columns or table.column_names)
-    base.require(table, *columns)
-    rows = zip(*(table[name].to_pylist() for name in columns), strict=True)
-    first = {repr(row): number for number, row in reversed(list(enumerate(rows)))}
-    return table.take(sorted(first.values()))
+def apply(chunks: Iterator[pa.Table], options: Options) -> Iterator[pa.Table]:
+    """The first of every group of equal rows, in the old order. Of earlier rows only hashes of 128 bits are remembered."""
+    seen: set[bytes] = set()
+    for table in chunks:
+        columns = list(options.columns or base.data_columns(table))
+        base.require(table, *columns)
+        rows = zip(*(table[name].to_pylist() for name in columns), strict=True)
+        yield table.filter([_is_new(row, seen) for row in rows])
+
+
+def _is_new(row: tuple[object, ...], seen: set[bytes]) -> bool:
+    key = hashlib.blake2b(repr(row).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    if key in seen:
+        return False
+    seen.add(key)
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import PositiveInt
@@ -22,10 +23,11 @@ class Options(base.Options):
     """How many words stay."""
 
 
-def apply(table: pa.Table, options: Options) -> pa.Table:
-    """`table` with `column` cut after its first words, which are then joined by single spaces."""
+def apply(chunks: Iterator[pa.Table], options: Options) -> Iterator[pa.Table]:
+    """All rows, with `column` cut after its first words, which are then joined by single spaces."""
     import pyarrow as pa
 
-    base.require(table, options.column)
-    texts = [None if text is None else " ".join(text.split()[: options.words]) for text in table[options.column].to_pylist()]
-    return table.set_column(table.column_names.index(options.column), options.column, pa.array(texts, pa.string()))
+    for table in chunks:
+        base.require(table, options.column)
+        texts = [None if text is None else " ".join(text.split()[: options.words]) for text in table[options.column].to_pylist()]
+        yield base.replaced(table, options.column, pa.array(texts, pa.string()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from polar_tools.filters import base
@@ -18,16 +19,23 @@ class Options(base.Options):
     """Columns that must hold something; empty means all."""
 
 
-def apply(table: pa.Table, options: Options) -> pa.Table:
-    """`table` without the rows that lack a value."""
+def apply(chunks: Iterator[pa.Table], options: Options) -> Iterator[pa.Table]:
+    """The rows that lack no value; a list without members counts as missing too."""
+    for table in chunks:
+        columns = options.columns or tuple(base.data_columns(table))
+        base.require(table, *columns)
+        for name in columns:
+            table = table.filter(_present(table[name]))
+        yield table
+
+
+def _present(column: pa.ChunkedArray) -> pa.ChunkedArray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    columns = options.columns or tuple(table.column_names)
-    base.require(table, *columns)
-    for name in columns:
-        present = pc.is_valid(table[name])
-        if pa.types.is_string(table[name].type):
-            present = pc.and_(present, pc.not_equal(pc.utf8_trim_whitespace(pc.fill_null(table[name], "")), ""))
-        table = table.filter(present)
-    return table
+    present = pc.is_valid(column)
+    if pa.types.is_string(column.type):
+        present = pc.and_(present, pc.not_equal(pc.utf8_trim_whitespace(pc.fill_null(column, "")), ""))
+    if pa.types.is_list(column.type):
+        present = pc.and_(present, pc.fill_null(pc.greater(pc.list_value_length(column), 0), False))
+    return present

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import NonNegativeInt, PositiveInt
 
 from polar_tools.filters import base
+from polar_tools.spool import Spool
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,9 +24,14 @@ class Options(base.Options):
     """Seed of the choice."""
 
 
-def apply(table: pa.Table, options: Options) -> pa.Table:
-    """At most `rows` rows of `table`."""
+def apply(chunks: Iterator[pa.Table], options: Options) -> Iterator[pa.Table]:
+    """At most `rows` rows. All are counted before the first is chosen."""
     import numpy as np
 
-    chosen = np.random.default_rng(options.seed).permutation(table.num_rows)[: options.rows]
-    return table.take(np.sort(chosen))
+    rows = Spool(chunks)
+    chosen = np.zeros(rows.rows, dtype=bool)
+    chosen[np.random.default_rng(options.seed).permutation(rows.rows)[: options.rows]] = True
+    seen = 0
+    for table in rows:
+        yield table.filter(chosen[seen : seen + table.num_rows])
+        seen += table.num_rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import model_validator
@@ -30,11 +31,13 @@ class Options(base.Options):
         return self
 
 
-def apply(table: pa.Table, options: Options) -> pa.Table:
-    """`table` with only the rows whose value is kept (or not dropped); values compare as text."""
+def apply(chunks: Iterator[pa.Table], options: Options) -> Iterator[pa.Table]:
+    """Only the rows whose value is kept (or not dropped); values compare as text."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    base.require(table, options.column)
-    found = pc.is_in(table[options.column].cast(pa.string()), pa.array(options.keep or options.drop, pa.string()))
-    return table.filter(found if options.keep else pc.invert(found))
+    named = pa.array(options.keep or options.drop, pa.string())
+    for table in chunks:
+        base.require(table, options.column)
+        found = pc.is_in(table[options.column].cast(pa.string()), named)
+        yield table.filter(found if options.keep else pc.invert(found))
