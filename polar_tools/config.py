@@ -56,8 +56,16 @@ class Split(Frozen):
     """Rows to train on; all that are left where it is not given."""
     stratify: str | None = None
     """A column whose values keep their shares on both sides."""
+    group: str | None = None
+    """A column whose values, such as conversations or authors, stand on one side only. Sizes are reached by whole groups."""
     seed: NonNegativeInt = 0
     """Seed of the division."""
+
+    @model_validator(mode="after")
+    def _one_way_only(self) -> Self:
+        if self.stratify and self.group:
+            raise ValueError("give `stratify` or `group`: whole groups can't keep the shares of labels")
+        return self
 
 
 class Dataset(Source):
@@ -67,6 +75,8 @@ class Dataset(Source):
     """Format of the files; `auto` goes by their ending."""
     columns: dict[str, str] = {}
     """Name a method knows -> column in the files. Only these are kept; empty keeps all."""
+    on_bad_row: Literal["fail", "quarantine"] = "fail"
+    """What a row that can't be read does: it ends the work, or is set aside with its reason, and counted."""
     filters: tuple[Filter, ...] = ()
     """Filters in the order in which they run, before the split."""
     split: Split

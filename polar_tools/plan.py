@@ -117,7 +117,14 @@ class Plan:
     def _dataset(self, name: str) -> str:
         dataset = self.config.datasets[name]
         snapshot = self._mirror("datasets", name)
-        spec = PrepareSpec(source=snapshot, format=dataset.format, columns=dataset.columns, filters=dataset.filters, split=dataset.split)
+        spec = PrepareSpec(
+            source=snapshot,
+            format=dataset.format,
+            columns=dataset.columns,
+            on_bad_row=dataset.on_bad_row,
+            filters=dataset.filters,
+            split=dataset.split,
+        )
         return self._add(f"results/datasets/{name}", spec)
 
     def _generation(self, name: str) -> int:

@@ -62,6 +62,7 @@ class PrepareSpec(Spec):
     source: PayloadPath
     format: str
     columns: dict[str, str]
+    on_bad_row: Literal["fail", "quarantine"] = "fail"
     filters: tuple[Filter, ...]
     split: Split
 

@@ -22,7 +22,7 @@ def run(spec: EvaluateSpec, folder: Path) -> Facts:
     """Write predictions.jsonl, a line a test row, and report.json with the metrics."""
     config = spec.experiment
     method = discovery.load("methods", config.method)
-    rows = datasets.read_rows(Path(spec.test) / "test.parquet")
+    rows = datasets.read_rows(Path(spec.test), "test")
     base.check_columns(config.method, method.COLUMNS, list(rows[0]))
     _check_tokenizer(spec)
     modeling.seed_everything(spec.head_seed, config.threads, config.gpus)

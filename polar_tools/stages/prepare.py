@@ -2,48 +2,95 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polar_tools import datasets, discovery
+from polar_tools import datasets, funnel, pages, reading, splitting
 from polar_tools.artifact import Facts, canonical
-from polar_tools.config import Split
 from polar_tools.errors import DataError
 from polar_tools.specs import PrepareSpec
+from polar_tools.spool import Spool
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-LIBRARIES = ("pyarrow", "numpy", "scikit-learn")
+LIBRARIES = ("pyarrow", "numpy", "scikit-learn", *pages.LIBRARIES)
+PARTS = {"train": splitting.TRAIN, "test": splitting.TEST}
 
 
 def run(spec: PrepareSpec, folder: Path) -> Facts:
-    """Write data/train.parquet, data/test.parquet and report.json, which counts the rows from source to split."""
-    table = datasets.choose_columns(datasets.read_files(Path(spec.source), spec.format), spec.columns)
-    funnel: list[dict[str, Any]] = [{"step": "read", "rows": table.num_rows}]
-    for options in spec.filters:
-        table = discovery.load("filters", options.name).apply(table, options)
-        funnel.append({"step": options.name, "rows": table.num_rows})
-    train, test = split(table, spec.split)
-    for name, part in {"train": train, "test": test}.items():
-        datasets.write_table(part, folder / spec.PAYLOAD / f"{name}.parquet")
-        funnel.append({"step": name, "rows": part.num_rows})
-    report = {"columns": table.column_names, "funnel": funnel}
+    """Write data/{train,test}-NUMBER.parquet, report.json, which accounts for every row, and what was set aside to quarantine/."""
+    quarantine = reading.Quarantine(folder / "quarantine") if spec.on_bad_row == "quarantine" else None
+    read = Counted(reading.read(Path(spec.source), spec.format, quarantine))
+    chosen = (datasets.choose_columns(table, spec.columns) for table in read)
+    chunks, steps = funnel.through(chosen, spec.filters)
+    rows = Spool(chunks)
+    sides = splitting.sides(rows, spec.split)
+    parts = {name: _write(rows, sides == side, folder / spec.PAYLOAD, name) for name, side in PARTS.items()}
+    report = {
+        "columns": [] if rows.schema is None else [name for name in rows.schema.names if name != datasets.ROW],
+        "source": {"rows": read.rows + (quarantine.count if quarantine else 0), "quarantined": quarantine.count if quarantine else 0},
+        "filters": [step.as_dict() for step in steps],
+        "split": {**parts, "neither": rows.rows - sum(parts.values())},
+    }
     (folder / "report.json").write_bytes(canonical(report))
-    return Facts(recorded=report)
+    (folder / "report.html").write_text(_page(folder.name, report, next(iter(rows))), encoding="utf-8")
+    passed = [{"step": step.name, "rows": step.went} for step in steps]
+    split = [{"step": name, "rows": count} for name, count in parts.items()]
+    return Facts(recorded={"columns": report["columns"], "source": report["source"], "funnel": _funnel(read.rows, report)})
 
 
-def split(table: pa.Table, options: Split) -> tuple[pa.Table, pa.Table]:
-    """Train and test rows of `table`, each in the table's order; raises DataError where there are too few rows."""
-    from sklearn.model_selection import train_test_split
+class Counted:
+    """The tables of an iterator, and how many rows have passed."""
 
-    if options.stratify is not None and options.stratify not in table.column_names:
-        raise DataError(f"split.stratify: there is no column `{options.stratify}`; the data has {', '.join(table.column_names)}")
-    labels = None if options.stratify is None else table[options.stratify].to_pylist()
-    try:
-        train, test = train_test_split(
-            range(table.num_rows), test_size=options.test_size, train_size=options.train_size, stratify=labels, random_state=options.seed
-        )
-    except ValueError as error:
-        raise DataError(f"split: {table.num_rows} rows are left after the filters, and they can't be split so: {error}") from error
-    return table.take(sorted(train)), table.take(sorted(test))
+    def __init__(self, chunks: Iterator[pa.Table]) -> None:
+        self._chunks, self.rows = chunks, 0
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        for table in self._chunks:
+            self.rows += table.num_rows
+            yield table
+
+
+def _write(rows: Spool, chosen: Any, folder: Path, name: str) -> int:
+    """The chosen rows as shards; returns how many they are. Raises DataError where there are none."""
+
+    def tables() -> Iterator[pa.Table]:
+        seen = 0
+        for table in rows:
+            yield table.filter(chosen[seen : seen + table.num_rows]).drop_columns([datasets.ROW])
+            seen += table.num_rows
+
+    count = int(chosen.sum())
+    if not count:
+        raise DataError(f"split: {name} would have no rows; {rows.rows} are left after the filters")
+    datasets.write_shards(tables(), folder, name)
+    return count
+
+
+def _funnel(read: int, report: dict[str, Any]) -> list[dict[str, Any]]:
+    """How many rows each step left, for the report over all."""
+    passed = [{"step": step["step"], "rows": step["rows"]} for step in report["filters"]]
+    return [{"step": "read", "rows": read}, *passed, *({"step": name, "rows": report["split"][name]} for name in PARTS)]
+
+
+def _page(name: str, report: dict[str, Any], first: pa.Table) -> str:
+    """report.html."""
+    kept = [{"row": row.pop(datasets.ROW), "values": row} for row in first.slice(0, funnel.SAMPLES).to_pylist()]
+    dropped = sum(step["dropped"] for step in report["filters"])
+    return pages.render("prepare.html.jinja", name=name, report=report, dropped=dropped, kept=kept, funnel=list(_bars(report)))
+
+
+def _bars(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The funnel as bars: what each step left, and what it took."""
+    source = report["source"]["rows"]
+
+    def bar(name: str, rows: int, removed: int = 0, kept: bool = False) -> dict[str, Any]:
+        return {"name": name, "rows": rows, "removed": removed, "share": round(100 * rows / max(source, 1), 2), "kept": kept}
+
+    yield bar("source", source)
+    if unreadable := report["source"]["quarantined"]:
+        yield bar("readable", source - unreadable, unreadable)
+    yield from (bar(step["step"], step["rows"], step["dropped"]) for step in report["filters"])
+    yield from (bar(part, rows, kept=True) for part, rows in report["split"].items() if rows)

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from polar_tools import charts, discovery, provenance, scores
+from polar_tools import charts, discovery, pages, provenance
 from polar_tools.artifact import Facts, canonical
 from polar_tools.fields import documentation, payload_of
 from polar_tools.metrics.base import Options, Prediction
@@ -17,7 +17,7 @@ from polar_tools.provenance import Node
 from polar_tools.scores import Score
 from polar_tools.specs import EvaluateSpec, Measured, Reported, ReportSpec, TrainSpec, thaw
 
-LIBRARIES = (*charts.LIBRARIES, "jinja2")
+LIBRARIES = (*charts.LIBRARIES, *pages.LIBRARIES)
 SAMPLES = 8
 """How many test rows of each evaluation are shown."""
 LONGEST_TEXT, MOST_FILES = 1000, 200
@@ -281,17 +281,12 @@ def _meaning(options: Options) -> tuple[str, str]:
 
 
 def _page(project_name: str, experiments: list[Experiment]) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("polar_tools", "stages"), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
-    )
-    environment.filters |= {"plain": scores.plain, "size": size}
     evaluations = [evaluation for one in experiments for evaluation in one.evaluations]
     ends = [node for one in experiments for node in one.trainings.values()]
     ends += [node for evaluation in evaluations for node in (evaluation.base, *evaluation.runs.values())]
     sources = {node.path: node for node in walk(*ends) if "source" in node.record["facts"]}
-    return environment.get_template("report.html.jinja").render(
+    return pages.render(
+        "report.html.jinja",
         project_name=project_name,
         experiments=experiments,
         sources=[sources[path] for path in sorted(sources)],
@@ -300,12 +295,3 @@ def _page(project_name: str, experiments: list[Experiment]) -> str:
         has_majority=any(score.majority is not None for evaluation in evaluations for score in evaluation.scores),
         has_spread=any(score.spread is not None for evaluation in evaluations for score in evaluation.scores),
     )
-
-
-def size(count: float) -> str:
-    """A number of bytes as people read it."""
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} GB"

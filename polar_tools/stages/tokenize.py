@@ -17,10 +17,10 @@ LIBRARIES = ("transformers", "tokenizers", "pyarrow")
 
 
 def run(spec: TokenizeSpec, folder: Path) -> Facts:
-    """Write tokenizer/ (with the chat template and features.json), tokens/train.parquet and report.json."""
+    """Write tokenizer/ (with the chat template and features.json), tokens/ and report.json."""
     config = spec.experiment
     method = discovery.load("methods", config.method)
-    rows = datasets.read_rows(Path(config.dataset) / "train.parquet")
+    rows = datasets.read_rows(Path(config.dataset), "train")
     base.check_columns(config.method, method.COLUMNS, list(rows[0]))
     tokenizer = modeling.load_tokenizer(config.model)
     features = method.features(config, rows)
@@ -30,7 +30,7 @@ def run(spec: TokenizeSpec, folder: Path) -> Facts:
     shutil.rmtree(folder / spec.PAYLOAD, ignore_errors=True)
     tokenizer.save_pretrained(folder / spec.PAYLOAD)
     (folder / spec.PAYLOAD / "features.json").write_bytes(canonical(features))
-    datasets.write_rows(kept, folder / "tokens" / "train.parquet")
+    datasets.write_rows(kept, folder / "tokens", "train")
     (folder / "report.json").write_bytes(canonical(report))
     return Facts(recorded=report)
 

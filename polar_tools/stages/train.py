@@ -47,6 +47,7 @@ def _build(spec: TrainSpec, folder: Path) -> Trainer:
     from datasets import Dataset
     from transformers import PrinterCallback
 
+    from polar_tools.datasets import shards
     from polar_tools.training import checkpoints
     from polar_tools.training.metrics_log import MetricsLog
 
@@ -54,7 +55,7 @@ def _build(spec: TrainSpec, folder: Path) -> Trainer:
     method = discovery.load("methods", config.method)
     modeling.seed_everything(spec.seed, config.threads, config.gpus)
     model = modeling.load_model(config.model, method.MODEL_CLASS, config, modeling.load_features(spec.tokenizer))
-    tokens = Dataset(pq.read_table(Path(spec.tokenizer).parent / "tokens" / "train.parquet"))
+    tokens = Dataset(pq.read_table(shards(Path(spec.tokenizer).parent / "tokens", "train")))
     trainer: Trainer = method.build_trainer(
         config,
         modeling.attach_adapter(model, config, config.model, method.TASK_TYPE),

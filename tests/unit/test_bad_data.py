@@ -64,14 +64,14 @@ def test_csv_keeps_words_and_numbers_as_they_are(tmp_path: Path) -> None:
 
     status, message, target = prepare(tmp_path, {"rows.csv": b"id,word\n007,NA\n1e5,null\n3,\n"})
     assert status == 0, message
-    rows = [row for part in ("train", "test") for row in read_rows(target / f"data/{part}.parquet")]
+    rows = [row for part in ("train", "test") for row in read_rows(target / "data", part)]
     assert sorted((row["id"], row["word"]) for row in rows) == [("007", "NA"), ("1e5", "null"), ("3", "")]
 
 
 def test_report_counts_rows_from_source_to_split(tmp_path: Path) -> None:
     status, message, target = prepare(tmp_path, {"rows.csv": CSV}, filters=[{"name": "values", "column": "제목", "drop": ["둘"]}])
     assert status == 0, message
-    funnel = json.loads((target / "report.json").read_text())["funnel"]
+    funnel = json.loads((target / "record.json").read_text())["facts"]["funnel"]
     assert [(step["step"], step["rows"]) for step in funnel] == [("read", 3), ("values", 2), ("train", 1), ("test", 1)]
 
 

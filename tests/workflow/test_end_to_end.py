@@ -63,7 +63,7 @@ def test_second_run_has_nothing_to_do(project: Path) -> None:
         "results/say/seed0/train/model/adapter_model.safetensors",
         "results/say/base/evaluate/sayings/predictions.jsonl",
         "resources/models/llama/snapshot/model.safetensors",
-        "results/datasets/sayings/data/train.parquet",
+        "results/datasets/sayings/data/train-00000.parquet",
     ],
 )
 def test_verify_names_the_file_with_one_changed_byte(project: Path, name: str) -> None:

@@ -1,0 +1,71 @@
+"""Which rows are held out: seeded, by label, by group."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from polar_tools.config import Split
+from polar_tools.errors import DataError
+from polar_tools.filters.base import ROW
+from polar_tools.spool import Spool
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Sides = np.ndarray[Any, np.dtype[np.int8]]
+
+TRAIN, TEST, NEITHER = 0, 1, 2
+
+
+def sides(rows: Spool, options: Split) -> Sides:
+    """Of each row whether it is trained on, held out, or neither; raises DataError where the rows can't be split so."""
+    import numpy as np
+
+    side = np.full(rows.rows, NEITHER, dtype=np.int8)
+    try:
+        train, test = _by_group(rows, options) if options.group else _by_row(rows, options)
+    except ValueError as error:
+        raise DataError(f"split: {rows.rows} rows are left after the filters, and they can't be split so: {error}") from error
+    side[train], side[test] = TRAIN, TEST
+    return side
+
+
+def _by_row(rows: Spool, options: Split) -> Any:
+    from sklearn.model_selection import train_test_split
+
+    labels = _column(rows, options.stratify, "stratify") if options.stratify else None
+    return train_test_split(
+        range(rows.rows), test_size=options.test_size, train_size=options.train_size, stratify=labels, random_state=options.seed
+    )
+
+
+def _by_group(rows: Spool, options: Split) -> Any:
+    """Whole groups in a seeded order: the first are held out until that is enough rows, the next are trained on."""
+    import numpy as np
+
+    values = _column(rows, str(options.group), "group")
+    numbers: dict[str, int] = {}
+    group = np.array([numbers.setdefault(repr(value), len(numbers)) for value in values])
+    order = np.random.default_rng(options.seed).permutation(len(numbers))
+    wanted = options.test_size if isinstance(options.test_size, int) else max(1, round(options.test_size * rows.rows))
+    held = _enough(order, np.bincount(group), wanted)
+    trained = order[len(held) :]
+    if options.train_size is not None:
+        trained = _enough(trained, np.bincount(group), options.train_size)
+    if not len(held) or not len(trained):
+        raise ValueError(f"`{options.group}` has {len(numbers)} groups, too few for {wanted} held-out rows and others to train on")
+    return np.flatnonzero(np.isin(group, trained)), np.flatnonzero(np.isin(group, held))
+
+
+def _enough(order: Any, sizes: Any, rows: int) -> Any:
+    """The first groups of `order` that together have at least `rows` rows."""
+    import numpy as np
+
+    return order[: int(np.searchsorted(np.cumsum(sizes[order]), rows)) + 1]
+
+
+def _column(rows: Spool, name: str, field: str) -> list[Any]:
+    names = [] if rows.schema is None else [column for column in rows.schema.names if column != ROW]
+    if name not in names:
+        raise DataError(f"split.{field}: there is no column `{name}`; the data has {', '.join(names)}")
+    return [value for table in rows for value in table[name].to_pylist()]
