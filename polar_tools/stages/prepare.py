@@ -36,8 +36,6 @@ def run(spec: PrepareSpec, folder: Path) -> Facts:
     }
     (folder / "report.json").write_bytes(canonical(report))
     (folder / "report.html").write_text(_page(folder.name, report, next(iter(rows))), encoding="utf-8")
-    passed = [{"step": step.name, "rows": step.went} for step in steps]
-    split = [{"step": name, "rows": count} for name, count in parts.items()]
     return Facts(recorded={"columns": report["columns"], "source": report["source"], "funnel": _funnel(read.rows, report)})
 
 
