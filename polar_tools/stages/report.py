@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from polar_tools import charts, discovery, pages, provenance
+from polar_tools import charts, discovery, pages, provenance, scores
 from polar_tools.artifact import Facts, canonical
 from polar_tools.fields import documentation, payload_of
 from polar_tools.metrics.base import Options, Prediction
