@@ -1,0 +1,1 @@
+"""One file a format: files in, tables of bounded size out."""
