@@ -62,11 +62,7 @@ def unrecognised(schema: pa.Schema, given: Mapping[str, str] | None = None) -> s
     """Why `recognise` returns None: the columns there are, and what the nearest shapes lack."""
     seen = _as_given(schema, given or {})
     lacks = {name: _lacks(name, seen) for name in discovery.names("shapes")}
-    begun = [
-        name
-        for name in lacks
-        if len(lacks[name]) < len(_required(name)) or len(lacks[name]) > sum(lack.startswith("no ") for lack in lacks[name])
-    ]
+    begun = [name for name in lacks if any(base.spelled(seen, names) for names in discovery.load("shapes", name).ROLES.values())]
     nearest = sorted((name for name in begun if lacks[name]), key=lambda name: (len(lacks[name]), name))[:NEAREST]
     lines = [f"no shape is recognised, and the columns stay as they are. {_has(schema)}; {'nearest' if nearest else 'known'} are"]
     lines += [f"  {name}: {', '.join(lacks[name])}" for name in nearest] or [f"  {name}: {', '.join(_required(name))}" for name in lacks]
