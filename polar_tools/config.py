@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import Field, JsonValue, NonNegativeInt, PositiveFloat, PositiveInt, StringConstraints, ValidationError, model_validator
 
 from polar_tools.complaints import complaints
-from polar_tools.discovery import OneOf
+from polar_tools.discovery import NameOf, OneOf
 from polar_tools.errors import ConfigError
 from polar_tools.fields import NAME, SHA256, Frozen, Ref, did_you_mean, marked
 from polar_tools.filters import base as filters
@@ -19,6 +19,8 @@ try:
     from yaml import CSafeLoader as Loader
 except ImportError:  # where PyYAML was built without libyaml
     from yaml import SafeLoader as Loader  # type: ignore[assignment]
+
+Part = TypeVar("Part", bound=Frozen)
 
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
 Sha256 = Annotated[str, StringConstraints(pattern=SHA256)]
@@ -71,10 +73,18 @@ class Split(Frozen):
 class Dataset(Source):
     """A dataset: files, columns, filters, split. It knows no model."""
 
-    format: Literal["auto", "json", "jsonl", "csv", "tsv", "parquet"] = "auto"
+    format: Annotated[str, NameOf("formats", ("auto",))] = "auto"
     """Format of the files; `auto` goes by their ending."""
+    shape: Annotated[str, NameOf("shapes", ("auto", "none"))] = "auto"
+    """What the columns mean; `auto` tells it from their names and types, `none` leaves them as they are."""
     columns: dict[str, str] = {}
     """Name a method knows -> column in the files. Only these are kept; empty keeps all."""
+    dataset_main_column: str | None = None
+    """The column of the shape's first role, for who would rather say it so than by `columns`."""
+    dataset_sub_column: str | None = None
+    """The column of the shape's second role."""
+    dataset_minor_column: str | None = None
+    """The column of the shape's third role."""
     on_bad_row: Literal["fail", "quarantine"] = "fail"
     """What a row that can't be read does: it ends the work, or is set aside with its reason, and counted."""
     filters: tuple[Filter, ...] = ()
@@ -268,9 +278,9 @@ def _refuse_repeated_keys(node: yaml.Node | None, path: Path) -> None:
             _refuse_repeated_keys(item, path)
 
 
-def parse(data: Mapping[str, JsonValue], origin: str = "config") -> Config:
-    """`data` as a Config; raises one ConfigError that lists every problem with its path."""
+def parse(data: Mapping[str, JsonValue], origin: str = "config", kind: type[Part] = Config) -> Part:  # type: ignore[assignment]
+    """`data` as a Config, or another part of one; raises one ConfigError that lists every problem with its path."""
     try:
-        return Config.model_validate(data)
+        return kind.model_validate(data)
     except ValidationError as error:
         raise ConfigError("\n".join(f"{origin}: {line}" for line in complaints(error, data))) from None

@@ -43,6 +43,29 @@ def aliases(package: str) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
+class NameOf:
+    """Marks a field of the config that names one of a package's modules, or one of the words in `others`. Aliases become the own name."""
+
+    package: str
+    others: tuple[str, ...] = ()
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._meant)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"enum": [*self.others, *aliases(self.package)]}
+
+    def _meant(self, spelling: Any) -> str:
+        if spelling in self.others or spelling in names(self.package):
+            return str(spelling)
+        known = [*self.others, *aliases(self.package)]
+        if str(spelling) in known:
+            return aliases(self.package)[str(spelling)]
+        message = f"there is no `{spelling}` in {self.package}{did_you_mean(str(spelling), known) or '; known are: ' + ', '.join(known)}"
+        raise PydanticCustomError("unknown_name", "{message}", {"message": message})
+
+
+@dataclass(frozen=True)
 class OneOf:
     """Marks a field of the config that holds one of the modules' classes, chosen by the value of `key`; its type is their base.
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from polar_tools import artifact, discovery, storage
-from polar_tools.config import Config, Evaluation, Metric, Resources
+from polar_tools import artifact, discovery, recognition, storage
+from polar_tools.config import Config, Dataset, Evaluation, Metric, Resources
 from polar_tools.errors import ConfigError
 from polar_tools.methods.base import Config as Experiment
 from polar_tools.specs import (
@@ -117,14 +117,10 @@ class Plan:
     def _dataset(self, name: str) -> str:
         dataset = self.config.datasets[name]
         snapshot = self._mirror("datasets", name)
-        spec = PrepareSpec(
-            source=snapshot,
-            format=dataset.format,
-            columns=dataset.columns,
-            on_bad_row=dataset.on_bad_row,
-            filters=dataset.filters,
-            split=dataset.split,
-        )
+        try:
+            spec = prepare_spec(dataset, snapshot)
+        except ConfigError as error:
+            raise ConfigError(f"datasets.{name}.{error}") from error
         return self._add(f"results/datasets/{name}", spec)
 
     def _generation(self, name: str) -> int:
@@ -194,3 +190,11 @@ class Plan:
 def _default_metrics(method: str) -> Iterator[Metric]:
     for metric in discovery.load("methods", method).METRICS:
         yield discovery.load("metrics", metric).Options()
+
+
+def prepare_spec(dataset: Dataset, snapshot: str) -> PrepareSpec:
+    """What the stage prepare is told of a dataset whose files lie in `snapshot`; raises ConfigError for columns that can't be placed."""
+    named = (dataset.dataset_main_column, dataset.dataset_sub_column, dataset.dataset_minor_column)
+    placed = recognition.by_position(None if dataset.shape in ("auto", "none") else dataset.shape, *named)
+    same = {name: getattr(dataset, name) for name in ("format", "shape", "on_bad_row", "filters", "split")}
+    return PrepareSpec(source=snapshot, columns={**placed, **dataset.columns}, **same)

@@ -61,6 +61,7 @@ class PrepareSpec(Spec):
     stage: Literal["prepare"] = "prepare"
     source: PayloadPath
     format: str
+    shape: str = "auto"
     columns: dict[str, str]
     on_bad_row: Literal["fail", "quarantine"] = "fail"
     filters: tuple[Filter, ...]

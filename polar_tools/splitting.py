@@ -21,7 +21,7 @@ def sides(rows: Spool, options: Split) -> Sides:
     """Of each row whether it is trained on, held out, or neither; raises DataError where the rows can't be split so."""
     import numpy as np
 
-    side = np.full(rows.rows, NEITHER, dtype=np.int8)
+    side: Sides = np.full(rows.rows, NEITHER, dtype=np.int8)
     try:
         train, test = _by_group(rows, options) if options.group else _by_row(rows, options)
     except ValueError as error:

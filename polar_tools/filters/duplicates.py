@@ -27,7 +27,7 @@ def apply(chunks: Iterator[pa.Table], options: Options) -> Iterator[pa.Table]:
         columns = list(options.columns or base.data_columns(table))
         base.require(table, *columns)
         rows = zip(*(table[name].to_pylist() for name in columns), strict=True)
-        yield table.filter([_is_new(row, seen) for row in rows])
+        yield table.filter(base.mask(_is_new(row, seen) for row in rows))
 
 
 def _is_new(row: tuple[object, ...], seen: set[bytes]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import PositiveInt
@@ -18,16 +19,18 @@ class Options(base.Options):
 
     name: Literal["first_words"] = "first_words"
     column: str
-    """Column that is cut."""
+    """Column that is cut; in a list of messages each one."""
     words: PositiveInt
     """How many words stay."""
 
 
 def apply(chunks: Iterator[pa.Table], options: Options) -> Iterator[pa.Table]:
     """All rows, with `column` cut after its first words, which are then joined by single spaces."""
+    for table in chunks:
+        yield base.rewritten(table, options.column, partial(_cut, words=options.words))
+
+
+def _cut(texts: pa.ChunkedArray, words: int) -> pa.Array:
     import pyarrow as pa
 
-    for table in chunks:
-        base.require(table, options.column)
-        texts = [None if text is None else " ".join(text.split()[: options.words]) for text in table[options.column].to_pylist()]
-        yield base.replaced(table, options.column, pa.array(texts, pa.string()))
+    return pa.array([None if text is None else " ".join(text.split()[:words]) for text in texts.to_pylist()], pa.string())

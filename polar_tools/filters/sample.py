@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import NonNegativeInt, PositiveInt
 
@@ -29,7 +29,7 @@ def apply(chunks: Iterator[pa.Table], options: Options) -> Iterator[pa.Table]:
     import numpy as np
 
     rows = Spool(chunks)
-    chosen = np.zeros(rows.rows, dtype=bool)
+    chosen: Any = np.zeros(rows.rows, dtype=bool)
     chosen[np.random.default_rng(options.seed).permutation(rows.rows)[: options.rows]] = True
     seen = 0
     for table in rows:

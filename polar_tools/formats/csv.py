@@ -125,14 +125,14 @@ def _pieces(file: File, header: Header) -> Iterator[tuple[int, bytes, bool]]:
     chunk: bytes | None = next(chunks, b"")
     while chunk is not None:
         following = next(chunks, None)
-        data, skip = rest + chunk[skip:], 0
+        data, skip = b"".join((rest, memoryview(chunk)[skip:])), 0
         cut = _cut(data, header.delimiter, final=following is None)
         whole = cut is not None
         if cut is None:
             cut = sum(len(record.raw) for record in _records(data, header.delimiter, final=following is None))
         if cut:
             yield line, data[:cut], whole
-        line += base.count(data[:cut], NEWLINE)
+        line += base.count(memoryview(data)[:cut], NEWLINE)
         rest, chunk = data[cut:], following
 
 
@@ -143,18 +143,20 @@ def _cut(data: bytes, delimiter: str, final: bool) -> int | None:
     last = len(data) if final else data.rfind(b"\n") + 1
     if b'"' not in data:
         return last if last or len(data) <= base.LONGEST else None
-    letters = np.frombuffer(b"\n" + data + b"\n", np.uint8)
+    letters = np.frombuffer(data, np.uint8)
     quotes = np.flatnonzero(letters == ord('"'))
-    before, after = letters[quotes - 1], letters[quotes + 1]
+    before, after = letters[quotes - 1], letters[np.minimum(quotes + 1, len(data) - 1)]
+    before[:1] = ord("\n") if quotes[0] == 0 else before[0]
+    after[-1:] = ord("\n") if quotes[-1] == len(data) - 1 else after[-1]
     if not np.isin(before, [ord(delimiter), ord("\n")]).any():
         return last  # no value begins with a quote, so all of them are letters like any other
     opens = np.isin(before[0::2], [ord(delimiter), ord("\n"), ord('"')]).all()
     closes = np.isin(after[1::2], [ord(delimiter), ord("\n"), ord("\r"), ord('"')]).all()
     if not (opens and closes) or (final and len(quotes) % 2):
         return None
-    inside = int(np.searchsorted(quotes, last, side="right"))  # `letters` begin one before `data`
+    inside = int(np.searchsorted(quotes, last))
     if inside % 2:
-        last = data.rfind(b"\n", 0, int(quotes[inside - 1]) - 1) + 1
+        last = data.rfind(b"\n", 0, int(quotes[inside - 1])) + 1
     return last if last or len(data) <= base.LONGEST else None
 
 
@@ -183,7 +185,8 @@ def _bare_return(data: bytes) -> bool:
     if b"\r" not in data:
         return False
     letters = np.frombuffer(data, np.uint8)
-    return data.endswith(b"\r") or bool(np.any((letters[:-1] == ord("\r")) & (letters[1:] != ord("\n"))))
+    returns = np.flatnonzero(letters == ord("\r"))
+    return data.endswith(b"\r") or bool((letters[returns + 1] != ord("\n")).any())
 
 
 def _records(data: bytes, delimiter: str, final: bool) -> Iterator[Record]:

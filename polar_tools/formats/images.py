@@ -116,12 +116,12 @@ def _picture(folder: Path, name: str | None) -> bytes | str:
 
 def _undecodable(data: bytes) -> str:
     """Why `data` doesn't decode; empty where it does."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         return "its first bytes are those of no known format"
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         return str(error)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".json",)
 MUST = "must hold records: a list of objects, or an object of objects (where each line is one, `format: jsonl`)"
+DECODER = json.JSONDecoder()
+SPACES = " \t\r\n"
 SPACE = re.compile(r"[ \t\r\n]*")
 NEAR = 16
 """Letters from the end within which an error may come from the text having been cut there."""
@@ -48,7 +50,7 @@ def _blocks(file: File) -> Iterator[jsonl.Block]:
 
 
 def _block(records: list[tuple[int, bytes]]) -> jsonl.Block:
-    return jsonl.Block(b"\n".join(re.sub(rb"[\r\n]+", b" ", raw) for _, raw in records), lambda: records)
+    return jsonl.Block(b"\n".join(raw.replace(b"\r", b" ").replace(b"\n", b" ") for _, raw in records), lambda: records)
 
 
 class _Document:
@@ -88,7 +90,7 @@ class _Document:
         self._peek()
         while True:
             try:
-                value, end = json.JSONDecoder().raw_decode(self.text, self.at)
+                value, end = DECODER.raw_decode(self.text, self.at)
             except json.JSONDecodeError as error:
                 cut = error.msg.startswith("Unterminated") or error.pos >= len(self.text) - NEAR
                 if not (cut and self._more()):
@@ -115,8 +117,8 @@ class _Document:
     def _peek(self) -> str:
         """The next letter that is no space; empty at the end."""
         while True:
-            found = SPACE.match(self.text, self.at)
-            self._pass(found.end() if found else self.at)
+            if self.text[self.at : self.at + 1] in SPACES and (found := SPACE.match(self.text, self.at)):
+                self._pass(found.end())
             if self.at < len(self.text) or not self._more():
                 return self.text[self.at : self.at + 1]
 

@@ -215,7 +215,7 @@ def _complaint(text: bytes, schema: pa.Schema) -> str:
 
 
 def _one_a_line(data: bytes) -> tuple[int, int]:
-    """Number of lines and the longest one's length; 0 lines unless every break stands between two objects, as none within an object does."""
+    """Number of lines and the longest's length; 0 lines unless every break stands between two objects, as none within an object does."""
     import numpy as np
 
     letters = np.frombuffer(data, np.uint8)

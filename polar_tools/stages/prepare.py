@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polar_tools import datasets, funnel, pages, reading, splitting
+from polar_tools import datasets, funnel, pages, reading, recognition, splitting
 from polar_tools.artifact import Facts, canonical
 from polar_tools.errors import DataError
+from polar_tools.filters.base import ROW
 from polar_tools.specs import PrepareSpec
 from polar_tools.spool import Spool
 
@@ -23,20 +25,34 @@ def run(spec: PrepareSpec, folder: Path) -> Facts:
     """Write data/{train,test}-NUMBER.parquet, report.json, which accounts for every row, and what was set aside to quarantine/."""
     quarantine = reading.Quarantine(folder / "quarantine") if spec.on_bad_row == "quarantine" else None
     read = Counted(reading.read(Path(spec.source), spec.format, quarantine))
-    chosen = (datasets.choose_columns(table, spec.columns) for table in read)
+    shape, chosen = _shaped((datasets.choose_columns(table, spec.columns) for table in read), spec.shape)
     chunks, steps = funnel.through(chosen, spec.filters)
     rows = Spool(chunks)
     sides = splitting.sides(rows, spec.split)
     parts = {name: _write(rows, sides == side, folder / spec.PAYLOAD, name) for name, side in PARTS.items()}
     report = {
-        "columns": [] if rows.schema is None else [name for name in rows.schema.names if name != datasets.ROW],
+        "shape": shape,
+        "columns": [] if rows.schema is None else [name for name in rows.schema.names if name != ROW],
         "source": {"rows": read.rows + (quarantine.count if quarantine else 0), "quarantined": quarantine.count if quarantine else 0},
         "filters": [step.as_dict() for step in steps],
         "split": {**parts, "neither": rows.rows - sum(parts.values())},
     }
     (folder / "report.json").write_bytes(canonical(report))
     (folder / "report.html").write_text(_page(folder.name, report, next(iter(rows))), encoding="utf-8")
-    return Facts(recorded={"columns": report["columns"], "source": report["source"], "funnel": _funnel(read.rows, report)})
+    told = {name: report[name] for name in ("shape", "columns", "source")}
+    return Facts(recorded={**told, "funnel": _funnel(read.rows, report)})
+
+
+def _shaped(chunks: Iterator[pa.Table], shape: str) -> tuple[dict[str, Any], Iterator[pa.Table]]:
+    """What the data is taken for, and the tables with the columns that methods read."""
+    first = next(chunks)
+    whole = itertools.chain([first], chunks)
+    if shape == "none":
+        return {"name": "none", "reason": "`shape` says so"}, whole
+    found = recognition.recognise(first.schema, None if shape == "auto" else shape)
+    if found is None:
+        return {"name": "none", "reason": recognition.unrecognised(first.schema)}, whole
+    return {"name": found.name, "columns": found.columns, "reason": found.reason}, map(found.convert, whole)
 
 
 class Counted:
@@ -57,7 +73,7 @@ def _write(rows: Spool, chosen: Any, folder: Path, name: str) -> int:
     def tables() -> Iterator[pa.Table]:
         seen = 0
         for table in rows:
-            yield table.filter(chosen[seen : seen + table.num_rows]).drop_columns([datasets.ROW])
+            yield table.filter(chosen[seen : seen + table.num_rows]).drop_columns([ROW])
             seen += table.num_rows
 
     count = int(chosen.sum())
@@ -75,7 +91,7 @@ def _funnel(read: int, report: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _page(name: str, report: dict[str, Any], first: pa.Table) -> str:
     """report.html."""
-    kept = [{"row": row.pop(datasets.ROW), "values": row} for row in first.slice(0, funnel.SAMPLES).to_pylist()]
+    kept = [{"row": row.pop(ROW), "values": row} for row in first.slice(0, funnel.SAMPLES).to_pylist()]
     dropped = sum(step["dropped"] for step in report["filters"])
     return pages.render("prepare.html.jinja", name=name, report=report, dropped=dropped, kept=kept, funnel=list(_bars(report)))
 

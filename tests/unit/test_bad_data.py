@@ -40,14 +40,14 @@ CSV = "제목,설명\n하나,첫째\n둘,둘째\n셋,셋째\n".encode()
         ("rows.csv", CSV, {"filters": [{"name": "missing", "columns": ["text"]}]}, "no column `text`"),
         ("rows.csv", CSV, {"split": {**SPLIT, "test_size": 9}}, "3 rows are left after the filters, and they can't be split so"),
         ("rows.csv", CSV, {"split": {**SPLIT, "stratify": "topic"}}, "split.stratify: there is no column `topic`"),
-        ("rows.csv", b"a,b\n1,2\n1\n", {}, "rows.csv is not valid csv"),
+        ("rows.csv", b"a,b\n1,2\n1\n", {}, "rows.csv, line 3, column `b`: there is no value; the row has 1 of 2"),
         ("rows.csv", b"a,b\n", {}, "there is no row in it"),
         ("rows.jsonl", b'{"a": 1}\n{"a": \n', {}, "rows.jsonl, line 2 is not JSON"),
         ("rows.json", b"[1, 2]", {}, "must hold records"),
         ("rows.json", b'{"a": ', {}, "rows.json is not valid json"),
         ("rows.json", '[{"a": "é"}]'.encode("latin-1"), {}, "rows.json is not valid json"),
         ("rows.parquet", b"PAR1 no", {}, "rows.parquet is not valid parquet"),
-        ("rows.txt", b"hello", {}, "no file that is known by its ending"),
+        ("rows.xyz", b"hello", {}, "no file that is known by its ending"),
     ],
 )
 def test_bad_data(tmp_path: Path, name: str, data: bytes, changes: dict[str, Any], says: str) -> None:
