@@ -217,6 +217,8 @@ class _Connection(StreamRequestHandler):
                 time.sleep(answer.seconds / len(pieces))
             if isinstance(piece, bytes):
                 self.connection.sendall(head + piece)
+            elif len(piece) == 0:
+                self.connection.sendall(head)
             else:
                 self.connection.sendall(head)
                 with piece.path.open("rb", buffering=0) as file:

@@ -104,4 +104,5 @@ def find(request: Request) -> Iterator[tuple[Route, dict[str, str]]]:
 def error(status: int, code: str, message: str, headers: dict[str, str] | None = None, **about: Any) -> Answer:
     """What the Hub refuses, and why."""
     codes = {"X-Request-Id": f"Root=1-{uuid.uuid4()}", **({"X-Error-Code": code} if code else {})}
-    return said({"error": message, **about}, status, {**codes, "X-Error-Message": message, **(headers or {})})
+    told = message.encode("ascii", "replace").decode()  # a header holds no other letters
+    return said({"error": message, **about}, status, {**codes, "X-Error-Message": told, **(headers or {})})

@@ -24,6 +24,7 @@ FOLDERS = {
     "bench": "benchmarks, side by side",
     "config": "what a person edits",
     "docs": "documentation",
+    "examples": "programs to begin from",
     "envs": "pinned versions",
     "profiles": "how Snakemake runs",
     "profiles/default": "picked up by itself",

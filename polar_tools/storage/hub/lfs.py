@@ -99,7 +99,12 @@ def _send(repository: Repository, action: dict[str, Any], content: Content) -> N
     parts = []
     for number, (_, part) in enumerate(numbered):
         begin = number * size
-        response = repository.patiently(partial(_put, repository.here(part), content, begin, begin + size))
+        try:
+            response = repository.patiently(partial(_put, repository.here(part), content, begin, begin + size))
+        except Exception as error:
+            if may_pass(error):  # and has been tried often enough: new addresses wouldn't help
+                raise repository.explained(error) from error
+            raise
         parts.append({"partNumber": number + 1, "etag": response.headers["etag"]})
     repository.call("POST", url, signed=True, json={"oid": content.entry.sha256, "parts": parts}, headers=MEDIA)
 

@@ -89,7 +89,11 @@ class S3Target(Target):
         return str(answer["ETag"])
 
     def _put_parts(self, key: str, content: Content) -> str:
-        begun = self._bucket.sure("create_multipart_upload", Key=key, Metadata=_metadata(content.entry))
+        try:
+            begun = self._bucket.sure("create_multipart_upload", Key=key, Metadata=_metadata(content.entry))
+        except PolarError:
+            self._give_up({key})  # any whose answers were lost
+            raise
         upload: dict[str, Any] = {"Key": key, "UploadId": begun["UploadId"]}
         try:
             if begun["attempts"] > 1:  # one whose answer was lost may have begun another
