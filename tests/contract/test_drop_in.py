@@ -36,10 +36,11 @@ class Options(base.Options):
     name: Literal["capitals"] = "capitals"
     column: str
 
-def apply(table, options):
+def apply(chunks, options):
     import pyarrow.compute as pc
-    base.require(table, options.column)
-    return table.set_column(table.column_names.index(options.column), options.column, pc.utf8_upper(table[options.column]))
+    for table in chunks:
+        base.require(table, options.column)
+        yield base.replaced(table, options.column, pc.utf8_upper(table[options.column]))
 '''
 METRIC = '''
 """Share of inputs in capitals."""
