@@ -22,10 +22,13 @@ BYTES = 32 << 20
 """Bytes that a table has at most, about, unless one row has more."""
 
 
+RAW, REASONS = "rows.bin", "reasons.jsonl"
+
+
 class Quarantine:
     """Rows set aside in a folder: rows.bin holds their raw bytes, one behind the other, and reasons.jsonl why, and where each lies in it.
 
-    Both files are made for the first row; nothing is written where all rows are good.
+    Both files are made for the first row: none is there where all rows are good, nor any of an earlier run.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -33,12 +36,14 @@ class Quarantine:
         self.count = 0
         self._size = 0
         self._files: tuple[IO[bytes], IO[str]] | None = None
+        for name in (RAW, REASONS):
+            (folder / name).unlink(missing_ok=True)
 
     def add(self, bad: BadRow) -> None:
         """Set `bad` aside."""
         if self._files is None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._files = (self.folder / "rows.bin").open("wb"), (self.folder / "reasons.jsonl").open("w", encoding="utf-8")
+            self._files = (self.folder / RAW).open("wb"), (self.folder / REASONS).open("w", encoding="utf-8")
         raw, reasons = self._files
         entry = {"file": bad.file, "row": bad.row, "line": bad.line, "column": bad.column, "reason": bad.reason}
         raw.write(bad.raw)

@@ -154,9 +154,9 @@ def _cut(data: bytes, delimiter: str, final: bool) -> int | None:
     closes = np.isin(after[1::2], [ord(delimiter), ord("\n"), ord("\r"), ord('"')]).all()
     if not (opens and closes) or (final and len(quotes) % 2):
         return None
-    inside = int(np.searchsorted(quotes, last))
-    if inside % 2:
-        last = data.rfind(b"\n", 0, int(quotes[inside - 1])) + 1
+    opening = quotes[0::2][before[0::2] != ord('"')]
+    while np.searchsorted(quotes, last) % 2:
+        last = data.rfind(b"\n", 0, int(opening[np.searchsorted(opening, last) - 1])) + 1
     return last if last or len(data) <= base.LONGEST else None
 
 
