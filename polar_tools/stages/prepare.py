@@ -33,13 +33,13 @@ def run(spec: PrepareSpec, folder: Path) -> Facts:
     report = {
         "shape": shape,
         "columns": [] if rows.schema is None else [name for name in rows.schema.names if name != ROW],
-        "source": {"rows": read.rows + (quarantine.count if quarantine else 0), "quarantined": quarantine.count if quarantine else 0},
+        "read": {"rows": read.rows + (quarantine.count if quarantine else 0), "quarantined": quarantine.count if quarantine else 0},
         "filters": [step.as_dict() for step in steps],
         "split": {**parts, "neither": rows.rows - sum(parts.values())},
     }
     (folder / "report.json").write_bytes(canonical(report))
     (folder / "report.html").write_text(_page(folder.name, report, next(iter(rows))), encoding="utf-8")
-    told = {name: report[name] for name in ("shape", "columns", "source")}
+    told = {name: report[name] for name in ("shape", "columns", "read")}
     return Facts(recorded={**told, "funnel": _funnel(read.rows, report)})
 
 
@@ -98,13 +98,13 @@ def _page(name: str, report: dict[str, Any], first: pa.Table) -> str:
 
 def _bars(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The funnel as bars: what each step left, and what it took."""
-    source = report["source"]["rows"]
+    source = report["read"]["rows"]
 
     def bar(name: str, rows: int, removed: int = 0, kept: bool = False) -> dict[str, Any]:
         return {"name": name, "rows": rows, "removed": removed, "share": round(100 * rows / max(source, 1), 2), "kept": kept}
 
     yield bar("source", source)
-    if unreadable := report["source"]["quarantined"]:
+    if unreadable := report["read"]["quarantined"]:
         yield bar("readable", source - unreadable, unreadable)
     yield from (bar(step["step"], step["rows"], step["dropped"]) for step in report["filters"])
     yield from (bar(part, rows, kept=True) for part, rows in report["split"].items() if rows)

@@ -48,7 +48,7 @@ def test_every_row_is_somewhere(tmp_path: Path) -> None:
     parts = {part: rows(tmp_path, part) for part in ("train", "test")}
     assert {part: len(kept) for part, kept in parts.items()} == {part: found["split"][part] for part in parts}
     dropped = sum(step["dropped"] for step in found["filters"])
-    assert found["source"] == {"rows": 300, "quarantined": 30}
+    assert found["read"] == {"rows": 300, "quarantined": 30}
     assert sum(found["split"].values()) + dropped + 30 == 300
     reasons = [json.loads(line) for line in (tmp_path / "prepared/dataset/quarantine/reasons.jsonl").read_text().splitlines()]
     kept_raw = (tmp_path / "prepared/dataset/quarantine/rows.bin").read_bytes()
