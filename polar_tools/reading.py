@@ -79,6 +79,8 @@ def read(folder: Path, format: str = "auto", quarantine: Quarantine | None = Non
     for file in files:
         tally = _Tally(quarantine, first)
         for table in module.read(file, schema, tally.take):
+            if table.num_rows and not schema.names:
+                raise DataError(f"{file.name} has rows, but not a single column")
             good += table.num_rows
             tally.good += table.num_rows
             yield from _bounded(_renumbered(table, first))

@@ -172,7 +172,8 @@ def numbered(table: pa.Table, numbers: Sequence[int] | Any) -> pa.Table:
     """`table` with the numbers of its rows."""
     import pyarrow as pa
 
-    return table.append_column(ROW, pa.array(numbers, pa.int64()))
+    rows = pa.array(numbers, pa.int64())
+    return table.append_column(ROW, rows) if table.num_columns else pa.table({ROW: rows})
 
 
 def counted(table: pa.Table, first: int) -> pa.Table:

@@ -120,7 +120,7 @@ def _names(file: File, record: Record, line: int) -> list[str]:
 
 
 def _pieces(file: File, header: Header) -> Iterator[tuple[int, bytes, bool]]:
-    """The rows in pieces of whole records, each with the number of its first line, and whether the quotes in it are all in order."""
+    """The rows in pieces of whole records, each with the number of its first line, and whether its quotes are all in order."""
     line, rest, skip, chunks = header.lines + 1, b"", header.size, file.text_chunks()
     chunk: bytes | None = next(chunks, b"")
     while chunk is not None:
@@ -137,9 +137,11 @@ def _pieces(file: File, header: Header) -> Iterator[tuple[int, bytes, bool]]:
 
 
 def _cut(data: bytes, delimiter: str, final: bool) -> int | None:
-    """Where the last whole record ends; None where a quote stands where none should."""
+    """Where the last whole record ends; None where a quote or a carriage return stands where none should."""
     import numpy as np
 
+    if _bare_return(data):
+        return None
     last = len(data) if final else data.rfind(b"\n") + 1
     if b'"' not in data:
         return last if last or len(data) <= base.LONGEST else None
@@ -165,7 +167,7 @@ def _regular(data: bytes, header: Header) -> pa.Table | None:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    if b"\0" in data or _bare_return(data):
+    if b"\0" in data:
         return None
     options = {
         "read_options": arrow_csv.ReadOptions(column_names=header.names, block_size=1 << 20),
@@ -186,7 +188,8 @@ def _bare_return(data: bytes) -> bool:
         return False
     letters = np.frombuffer(data, np.uint8)
     returns = np.flatnonzero(letters == ord("\r"))
-    return data.endswith(b"\r") or bool((letters[returns + 1] != ord("\n")).any())
+    following = letters[returns[returns < len(data) - 1] + 1]
+    return bool((following != ord("\n")).any())
 
 
 def _records(data: bytes, delimiter: str, final: bool) -> Iterator[Record]:

@@ -128,7 +128,7 @@ def parse(raw: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise Refused(None, f"is not UTF-8: byte {error.start + 1} of the line is 0x{raw[error.start]:02x}") from None
     try:
-        record = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        record = json.loads(text, object_pairs_hook=_once, parse_float=_float, parse_constant=_no_number)
     except json.JSONDecodeError as error:
         nul = "; there is a NUL byte in it" if "\0" in text else ""
         raise Refused(None, f"is not JSON: {error.msg} (character {error.pos + 1} of the line{nul})") from None
@@ -264,17 +264,34 @@ def _no_number(name: str) -> Any:
     raise Refused(None, f"is not JSON: {name} is no number there; write null")
 
 
+def _float(digits: str) -> float:
+    number = float(digits)
+    if number in (float("inf"), float("-inf")):
+        raise Refused(None, f"has a number that is too large: {digits[:20]}")
+    return number
+
+
 def _type(value: Any) -> pa.DataType:
-    """The Arrow type of a JSON value; raises Refused for a list of several kinds."""
+    """The Arrow type of a JSON value; raises Refused for a list of several kinds, and for half a letter."""
     import pyarrow as pa
 
+    if isinstance(value, str):
+        _check_letters(value)
     if isinstance(value, dict):
+        _check_letters("".join(value))
         return pa.struct([(name, _type(member)) for name, member in value.items()])
     if isinstance(value, list):
         return pa.list_(reduce(_joined, map(_type, value), pa.null()))
     if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
         return pa.float64()
     return {type(None): pa.null(), bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}[type(value)]
+
+
+def _check_letters(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Refused(None, f"\\u{ord(text[error.start]):04x} is half a letter, without the other half") from None
 
 
 def _joined(before: pa.DataType, now: pa.DataType) -> pa.DataType:

@@ -219,8 +219,14 @@ BAD = [
         "rows.jsonl, line 2 is not JSON: Invalid control character at (character 8",
         (1, b'{"a": "\0"}\n'),
     ),
-    ("rows_jsonl", b'{"a": "x"}\n{"a": "\\ud800"}\n', "rows.jsonl, line 2 cannot be read: JSON parse error", (1, b'{"a": "\\ud800"}\n')),
+    (
+        "rows_jsonl",
+        b'{"a": "x"}\n{"a": "\\ud800"}\n',
+        "rows.jsonl, line 2, column `a`: \\ud800 is half a letter",
+        (1, b'{"a": "\\ud800"}\n'),
+    ),
     ("rows_jsonl", b'{"a": 1}\n' + b'{"a": ' + b"[" * 99999 + b"]" * 99999 + b"}\n", "rows.jsonl, line 2 is nested too deeply", (1, None)),
+    ("rows_jsonl", b'{"a": 1}\n{"a": 1e999}\n', "rows.jsonl, line 2 has a number that is too large: 1e999", (1, b'{"a": 1e999}\n')),
     ("rows_json", b'[{"a": 1},\n\n {"a":\n "x"}]', "rows.json, line 3, column `a`: changes from int to string", (1, b'{"a":\n "x"}')),
     (
         "rows_txt",
@@ -254,6 +260,7 @@ BAD_FILES = [
     ({"rows_csv": b"a,__row__\n1,2\n".replace(b"__", b"__")}, "rows.csv has a column `__row__`"),
     ({"rows_jsonl": b""}, "rows.jsonl: there is no row in it"),
     ({"rows_jsonl": b"\n\n"}, "rows.jsonl: there is no row in it"),
+    ({"rows_jsonl": b"{}\n{}\n"}, "rows.jsonl has rows, but not a single column"),
     ({"rows_txt": b""}, "rows.txt: there is no row in it"),
     ({"rows_json": b"[]"}, "rows.json: there is no row in it"),
     ({"rows_json": b"{}"}, "rows.json: there is no row in it"),
