@@ -24,6 +24,7 @@ class Step:
     """What one filter did: rows that came, rows that went on, and the first that didn't."""
 
     name: str
+    samples: int = SAMPLES
     came: int = 0
     went: int = 0
     dropped: list[dict[str, Any]] = field(default_factory=list)
@@ -35,10 +36,9 @@ class Step:
 
 def through(chunks: Iterator[pa.Table], filters: tuple[Options, ...]) -> tuple[Iterator[pa.Table], list[Step]]:
     """The tables that come out of the last filter, and what each one did, which is known when the last table has been taken."""
-    steps = []
-    for options in filters:
-        step = Step(options.name)
-        steps.append(step)
+    samples = 0 if any(options.PRIVATE for options in filters) else SAMPLES
+    steps = [Step(options.name, samples) for options in filters]
+    for options, step in zip(filters, steps, strict=True):
         chunks = _watched(chunks, options, step)
     return chunks, steps
 
@@ -49,7 +49,7 @@ def _watched(chunks: Iterator[pa.Table], options: Options, step: Step) -> Iterat
     def coming() -> Iterator[pa.Table]:
         for table in chunks:
             step.came += table.num_rows
-            if len(window) < WINDOW and len(step.dropped) < SAMPLES:
+            if len(window) < WINDOW and len(step.dropped) < step.samples:
                 window.append(table)
             yield table
 
@@ -58,7 +58,7 @@ def _watched(chunks: Iterator[pa.Table], options: Options, step: Step) -> Iterat
         _look_for_dropped(window, table, step)
         if table.num_rows:
             yield table
-    while window and len(step.dropped) < SAMPLES:
+    while window and len(step.dropped) < step.samples:
         _sample(window.popleft(), None, step)
 
 
@@ -69,7 +69,7 @@ def _look_for_dropped(window: deque[pa.Table], table: pa.Table, step: Step) -> N
     if not table.num_rows:
         return
     last = table[ROW][-1].as_py()
-    while window and len(step.dropped) < SAMPLES and window[0][ROW][0].as_py() <= last:
+    while window and len(step.dropped) < step.samples and window[0][ROW][0].as_py() <= last:
         before = window.popleft()
         passed = pc.less_equal(before[ROW], last)
         _sample(before.filter(passed), table, step)
@@ -83,5 +83,5 @@ def _sample(before: pa.Table, after: pa.Table | None, step: Step) -> None:
     import pyarrow.compute as pc
 
     gone = before if after is None else before.filter(pc.invert(pc.is_in(before[ROW], after[ROW].combine_chunks())))
-    for row in gone.slice(0, SAMPLES - len(step.dropped)).select([ROW, *data_columns(gone)]).to_pylist():
+    for row in gone.slice(0, step.samples - len(step.dropped)).select([ROW, *data_columns(gone)]).to_pylist():
         step.dropped.append({"row": row.pop(ROW), "values": row})

@@ -6,7 +6,7 @@ what it must see twice in a Spool. The column ROW travels along and is nobody's 
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from polar_tools.errors import DataError
 from polar_tools.fields import Frozen, did_you_mean
@@ -20,6 +20,9 @@ ROW = "__row__"
 
 class Options(Frozen):
     """Base of a filter's options; `name` is the filter's file."""
+
+    PRIVATE: ClassVar[bool] = False
+    """Whether it is there to keep something from being seen: then no dropped row of the dataset is shown anywhere."""
 
     name: str
     """The filter: the name of a file in polar_tools/filters."""

@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import date
 from functools import partial
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -20,9 +20,6 @@ from polar_tools.filters import base
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-PRIVATE = True
-"""What this drops is not to be shown as a sample."""
 
 Kind = Literal["email", "ip_address", "resident_number", "credit_card", "phone"]
 KINDS: tuple[Kind, ...] = ("email", "ip_address", "resident_number", "credit_card", "phone")
@@ -40,6 +37,7 @@ PHONE = re.compile(r"(?<![0-9A-Za-z._-])[+(]?\d[\d() ./-]{5,22}\d(?![0-9A-Za-z])
 class Options(base.Options):
     """Where to look, for what, and what becomes of it."""
 
+    PRIVATE: ClassVar[bool] = True
     name: Literal["personal_data"] = "personal_data"
     columns: tuple[str, ...] = ()
     """Columns that are searched, at any depth of them; empty means all that hold text."""

@@ -136,3 +136,17 @@ def test_a_typo_is_told(setting: str, says: str, tmp_path: Path) -> None:
     done = prepare(tmp_path, "rows.csv", b"text\na\nb\n", setting)
     assert done.returncode == 2 and says in done.stderr
     assert not (tmp_path / "prepared").exists()
+
+
+def test_what_a_filter_dropped_is_shown_unless_it_is_to_be_kept_private(tmp_path: Path) -> None:
+    data = table([["text"], ["하나"], [""], ["mail: kim@example.com"], ["둘"]])
+    shown, hidden = tmp_path / "shown", tmp_path / "hidden"
+    for folder, filters in ((shown, "[missing]"), (hidden, "[missing, {name: personal_data, action: drop}]")):
+        folder.mkdir()
+        assert prepare(folder, "rows.csv", data, f"filters={filters}").returncode == 0
+    assert report(shown)["filters"] == [{"step": "missing", "dropped": 1, "rows": 3, "samples": [{"row": 1, "values": {"text": ""}}]}]
+    assert [(step["step"], step["dropped"], step["samples"]) for step in report(hidden)["filters"]] == [
+        ("missing", 1, []),
+        ("personal_data", 1, []),
+    ]
+    assert b"kim@" not in b"".join(path.read_bytes() for path in (hidden / "prepared/dataset").rglob("*") if path.is_file())
