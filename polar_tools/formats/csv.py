@@ -67,8 +67,7 @@ def delimited_schema(file: File, delimiter: str) -> pa.Schema:
 def delimited(file: File, schema: pa.Schema, bad: OnBad, delimiter: str) -> Iterator[pa.Table]:
     """The rows of `file`, in the order of columns of `schema`."""
     header, row = _header(file, delimiter), 0
-    for line, data, whole in _pieces(file, header):
-        table = _regular(data, header) if whole else None
+    for (line, data, _), table in base.ahead(lambda piece: _regular(piece[1], header) if piece[2] else None, _pieces(file, header)):
         if table is not None:
             yield base.counted(table, row).select([*schema.names, base.ROW])
             row += table.num_rows

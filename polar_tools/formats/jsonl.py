@@ -63,8 +63,7 @@ def places(file: File) -> Iterator[tuple[int, bytes]]:
 def survey(blocks: Iterable[Block], file: File, known: pa.Schema | None, bad: OnBad) -> pa.Schema:
     """The columns of all rows, of the types that `known` begins and the rows go on with."""
     types, row = Types(known), 0
-    for block in blocks:
-        found = _parsed(block.data, None)
+    for block, found in base.ahead(lambda block: _parsed(block.data, None), blocks):
         if found is None or not types.take_all(found.schema):
             row += sum(1 for _ in _sound(block, types, file, row, bad))
         else:
@@ -75,8 +74,7 @@ def survey(blocks: Iterable[Block], file: File, known: pa.Schema | None, bad: On
 def tables(blocks: Iterable[Block], file: File, schema: pa.Schema, bad: OnBad) -> Iterator[pa.Table]:
     """The rows as tables of `schema`."""
     row = 0
-    for block in blocks:
-        found = _parsed(block.data, schema)
+    for block, found in base.ahead(lambda block: _parsed(block.data, schema), blocks):
         if found is not None:
             yield base.counted(found.select(schema.names), row)
             row += found.num_rows
