@@ -13,6 +13,8 @@ SILENT = {
     "LICENSE": "Apache-2.0",
     "polar_tools/py.typed": "type hints are shipped",
     "polar_tools/stages/report.html.jinja": "the report's page",
+    "polar_tools/stages/prepare.html.jinja": "the page of a dataset",
+    "polar_tools/stages/page.css": "how all pages look",
     "pyproject.toml": "dependencies, extras by purpose; ruff, mypy, pytest, layers",
     "slurm": "link to profiles/slurm, where `snakemake --profile slurm` looks for it",
     "workflow/schemas/config.schema.json": "the config's JSON schema, for editors (generated)",

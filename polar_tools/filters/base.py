@@ -21,8 +21,8 @@ ROW = "__row__"
 class Options(Frozen):
     """Base of a filter's options; `name` is the filter's file."""
 
+    # Whether it is there to keep something from being seen: then no dropped row of the dataset is shown anywhere.
     PRIVATE: ClassVar[bool] = False
-    """Whether it is there to keep something from being seen: then no dropped row of the dataset is shown anywhere."""
 
     name: str
     """The filter: the name of a file in polar_tools/filters."""
