@@ -17,7 +17,7 @@ from polar_tools.spool import Spool
 if TYPE_CHECKING:
     import pyarrow as pa
 
-LIBRARIES = ("pyarrow", "numpy", "scikit-learn", *pages.LIBRARIES)
+LIBRARIES = ("numpy", "phonenumbers", "py3langid", "pyarrow", "rensa", "scikit-learn", "scipy", *pages.LIBRARIES)
 PARTS = {"train": splitting.TRAIN, "test": splitting.TEST}
 
 
