@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -138,7 +139,8 @@ def _type(field: JsonSchema) -> str:
     if "enum" in field:
         return _codes(field["enum"])
     if field.get("type") == "array":
-        return "list" if "oneOf" in field["items"] else f"list of {_type(field['items']).replace('number', 'numbers')}"
+        plural = re.sub("number(?!`)", "numbers", _type(field["items"]))  # not in the values of an enum
+        return "list" if "oneOf" in field["items"] else f"list of {plural}"
     if field.get("pattern") == SHA256:
         return "64 hexadecimal digits"
     words = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "null": "nothing"}
