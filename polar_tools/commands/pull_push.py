@@ -114,11 +114,10 @@ def _warnings(result: Any, dry: bool) -> list[str]:
 
 def _summary(result: Any, dry: bool) -> str:
     main = result.main
-    there = main.files.keys() - main.sent - main.taken
     lines = [
         f"{result.url}",
         f"  {'to copy' if dry else 'copied':9} {len(main.sent):>6,} files, {main.size(main.sent):,} bytes",
-        f"  {'there':9} {len(there):>6,} files, {main.size(there):,} bytes",
+        f"  {'there':9} {len(main.there):>6,} files, {main.size(main.there):,} bytes",
     ]
     if main.taken:
         lines.insert(2, f"  {'by the Hub':9} {len(main.taken):>6,} files, {main.size(main.taken):,} bytes, copied within it")

@@ -23,6 +23,8 @@ CHUNK = 1 << 20
 INLINE = 10_000_000
 """Up to this many bytes a file is held in memory whole; a Hub takes larger ones as LFS only."""
 
+COMMIT_FILES = 100
+"""Files a commit at most, as the Hub asks for."""
 SCRATCH = "polar-tools-tag-"
 """How the name of a branch begins that exists only until a tag stands on it."""
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from polar_tools import storage
 from polar_tools.errors import UserError
+from polar_tools.storage.hub import address
 from polar_tools.transfer import manifest
 from polar_tools.transfer.copying import Copy, Outcome
 from polar_tools.transfer.order import Order
 from polar_tools.transfer.progress import Progress
-from polar_tools.transfer.refs import copy_refs
+from polar_tools.transfer.refs import copy_refs, refuse_refs
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,13 @@ class Result:
     def as_dict(self) -> dict[str, Any]:
         """The result for a program to read: files and bytes of the main branch, and what happened to each."""
         main, left_out = self.main, self.main.selection.left_out
-        there = main.files.keys() - main.sent - main.taken
         return {
             "url": self.url,
             "source": main.source,
             "target": main.target,
             "copied": {"files": len(main.sent), "bytes": main.size(main.sent), "paths": sorted(main.sent)},
             "taken": {"files": len(main.taken), "bytes": main.size(main.taken), "paths": sorted(main.taken)},
-            "skipped": {"files": len(there), "bytes": main.size(there), "paths": sorted(there)},
+            "skipped": {"files": len(main.there), "bytes": main.size(main.there), "paths": sorted(main.there)},
             "deleted": sorted(main.deleted),
             "left_out": left_out,
             "pickles": list(main.selection.pickles),
@@ -49,10 +49,14 @@ def carry_out(order: Order, progress: Progress) -> Result:
     """Do what `order` says, or with `dry_run` only find out what there would be to do; raises a PolarError where it can't end exact."""
     if order.all_refs and (order.wishes.allow or order.wishes.ignore):
         raise UserError("--all-refs copies whole states; leave --allow and --ignore out")
+    if order.all_refs and order.source.startswith("hf://") and address.parse(order.source).revision != "main":
+        raise UserError("--all-refs copies every branch and tag; leave the source's revision out")
     with (
         storage.open_source(order.source, order.sha256, order.source_access) as snapshot,
         storage.open_target(order.target, order.target_access, order.placement) as target,
     ):
+        if order.all_refs:
+            refuse_refs(snapshot, target)
         copy = Copy(snapshot, target, order.wishes, progress)
         main = copy.plan() if order.dry_run else copy.run()
         refs = copy_refs(snapshot, target, main, order.wishes, progress, order.dry_run) if order.all_refs else {}

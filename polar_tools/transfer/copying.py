@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from polar_tools.errors import IntegrityError, UserError
-from polar_tools.storage.base import INLINE, Entry, Snapshot, Target
+from polar_tools.storage.base import COMMIT_FILES, INLINE, Entry, Snapshot, Target
 from polar_tools.transfer.content import Passage
 from polar_tools.transfer.difference import Difference, compare
 from polar_tools.transfer.progress import Progress
@@ -17,8 +17,6 @@ from polar_tools.transfer.selection import Selection, leaves_out, refuse_pickles
 
 T = TypeVar("T")
 
-COMMIT_FILES = 100
-"""Files a commit at most, as the Hub asks for."""
 COMMIT_BYTES = 2 * INLINE
 """Bytes of small files that are held until they are committed."""
 ROUNDS = 3
@@ -54,6 +52,11 @@ class Outcome:
     taken: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
     extra: set[str] = field(default_factory=set)
+
+    @property
+    def there(self) -> set[str]:
+        """What was there already, and left alone."""
+        return self.files.keys() - self.sent - self.taken
 
     def size(self, paths: Iterable[str]) -> int:
         """Bytes of some of the files."""
@@ -133,6 +136,8 @@ class Copy:
 
     def _send(self, entries: Sequence[Entry]) -> None:
         """Put files by several threads; commit whenever enough of them are through, while the others go on."""
+        if not entries:
+            return
         self._progress.start(len(entries), sum(entry.size for entry in entries))
         self._target.expect(entries)
         waiting, running = deque(entries), set[Future[Entry]]()

@@ -31,7 +31,7 @@ class Progress:
 
     def start(self, files: int, size: int) -> None:
         """There are `files` to copy, `size` bytes in all."""
-        self._total_files, self._total_bytes, self._began = self._total_files + files, self._total_bytes + size, time.monotonic()
+        self._total_files, self._total_bytes = self._total_files + files, self._total_bytes + size
         if self._shown and sys.stderr.isatty():
             self._draw()
 

@@ -19,8 +19,7 @@ def copy_refs(
     Returns what was done by the ref's full name. A tag that is to mean a state which no branch has gets it by way of a branch that
     goes again.
     """
-    if snapshot.refs is None or snapshot.elsewhere is None:
-        raise UserError(f"`{snapshot.identity['source']}` keeps no branches or tags; leave --all-refs out")
+    assert snapshot.refs is not None and snapshot.elsewhere is not None  # see refuse_refs
     refs = snapshot.refs()
     done: dict[str, Outcome] = {}
     places = {} if main.extra else {snapshot.identity["commit"]: target}
@@ -40,3 +39,10 @@ def copy_refs(
             places.get(commit, place).tag(name)
         done[f"refs/tags/{name}"] = outcome
     return done
+
+
+def refuse_refs(snapshot: Snapshot, target: Target) -> None:
+    """Raise UserError, before anything is copied, where one side keeps no branches."""
+    if snapshot.refs is None:
+        raise UserError(f"`{snapshot.identity['source']}` keeps no branches or tags; leave --all-refs out")
+    target.branch("main")

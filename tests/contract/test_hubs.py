@@ -116,6 +116,9 @@ def test_refs_and_patterns_do_not_go_together_nor_do_refs_and_folders(hub: Hub, 
     hub.tag("org/name", "v1")
     refused(copy(tmp_path, hub, "--all-refs", "--ignore", "*.json"), 2, "--all-refs")
     refused(copy(tmp_path, hub, "--all-refs", target="./copy"), 2, "--all-refs")
+    assert not (tmp_path / "copy").exists()
+    refused(copy(tmp_path, hub, "--all-refs", "--revision", "dev", target="me/other"), 2, "--all-refs")
+    assert "models/me/other" not in hub.repositories
 
 
 # Who may see it, and what it is

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from polar_tools.errors import PolarError, UserError
-from polar_tools.storage.base import INLINE, SCRATCH, Content, Entry, Hashes, Placement, Snapshot, Target
+from polar_tools.storage.base import COMMIT_FILES, INLINE, SCRATCH, Content, Entry, Hashes, Placement, Snapshot, Target
 from polar_tools.storage.hub.lfs import Uploads
 from polar_tools.storage.hub.repository import ATTEMPTS, Repository, may_pass
 
@@ -21,8 +21,6 @@ SLICE = 3 << 18
 """Bytes that are turned into base64 at a time: whole groups of three."""
 SENDERS = 4
 """Threads that send those small files which the Hub wants as LFS."""
-LOT = 100
-"""Files that one commit copies at most."""
 STALE = 412
 """The answer to a commit whose parent isn't the branch's newest any more."""
 
@@ -83,10 +81,12 @@ class HubTarget(Target):
         if not isinstance(theirs, Repository) or _account(theirs) != _account(self._repository):
             return ()
         large = [entry for entry in entries if entry.lfs]
-        for start in range(0, len(large), LOT):
-            some = large[start : start + LOT]
+        for start in range(0, len(large), COMMIT_FILES):
+            some = large[start : start + COMMIT_FILES]
             try:
                 self._head = self._copied(theirs, source.identity["commit"], some)
+            except PolarError:  # a wish to stop, for one
+                raise
             except Exception:
                 break
             taken += some
@@ -203,6 +203,8 @@ class HubTarget(Target):
             HfApi(ours.endpoint, token=ours.token).duplicate_repo(
                 theirs.address.repo_id, ours.address.repo_id, repo_type=ours.address.repo_type, private=self._placement.private
             )
+        except PolarError:
+            raise
         except Exception:
             return ours.info() is not None  # what it couldn't do, or not at once, is done file by file
         return True

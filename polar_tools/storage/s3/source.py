@@ -31,7 +31,7 @@ def snapshot(bucket: Bucket) -> Snapshot:
     state = json.dumps(sorted((path, about.etag) for path, about in objects.items()))
     identity = {"source": bucket.uri, "etags": hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest()}
     entries = tuple(objects[path].entry for path in sorted(objects))
-    return Snapshot(identity, entries, partial(_read, bucket, objects), endpoint=bucket.endpoint, origin=bucket)
+    return Snapshot(identity, entries, partial(_read, bucket, objects), endpoint=bucket.endpoint)
 
 
 def _read(bucket: Bucket, objects: Mapping[str, Object], entry: Entry, start: int) -> Iterator[bytes]:
