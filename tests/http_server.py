@@ -215,6 +215,7 @@ class _Connection(StreamRequestHandler):
         for piece in pieces:
             if answer.seconds:  # to sleep for no time takes longer than the rest
                 time.sleep(answer.seconds / len(pieces))
+            request.sent += len(piece)  # before the client can have it and look here
             if isinstance(piece, bytes):
                 self.connection.sendall(head + piece)
             elif len(piece) == 0:
@@ -224,7 +225,6 @@ class _Connection(StreamRequestHandler):
                 with piece.path.open("rb", buffering=0) as file:
                     self.connection.sendfile(file, piece.start, len(piece))
             head = b""
-            request.sent += len(piece)
 
 
 def _pieces(answer: Answer) -> Iterator[bytes | Part]:
