@@ -28,10 +28,13 @@ except PolarError as error:
 
 wildcard_constraints:
     section="models|datasets",
-    experiment="|".join(map(re.escape, PLAN.config.experiments)),
+    experiment="|".join(map(re.escape, PLAN.config.experiments)) or "none",
+    dataset="|".join(map(re.escape, PLAN.config.datasets)) or "none",
+    mixture="|".join(map(re.escape, PLAN.config.mixtures)) or "none",
     evaluation="|".join(map(re.escape, PLAN.config.evaluations)) or "none",
     name="[^/]+",
     run=r"base|seed\d+",
+    expected=r"datasets/[^/]+|[^/]+/tokenize",
 
 
 localrules:
@@ -48,6 +51,8 @@ for stage in (
     "mirror",
     "convert",
     "prepare",
+    "mix",
+    "expect",
     "tokenize",
     "train",
     "evaluate",

@@ -10,8 +10,10 @@ from pydantic import Field, JsonValue, NonNegativeInt, PositiveFloat, PositiveIn
 from polar_tools.complaints import complaints
 from polar_tools.discovery import NameOf, OneOf
 from polar_tools.errors import ConfigError
-from polar_tools.fields import NAME, SHA256, Frozen, Ref, did_you_mean, marked
+from polar_tools.fields import NAME, SHA256, DatasetRef, Frozen, PreparedRef, Ref, did_you_mean, marked
 from polar_tools.filters import base as filters
+from polar_tools.filters.near_duplicates import Options as NearDuplicates
+from polar_tools.filters.pattern import refuse_invalid
 from polar_tools.methods.base import Config as Experiment
 from polar_tools.metrics import base as metrics
 
@@ -60,19 +62,73 @@ class Split(Frozen):
     """A column whose values keep their shares on both sides."""
     group: str | None = None
     """A column whose values, such as conversations or authors, stand on one side only. Sizes are reached by whole groups."""
+    near_duplicates: NearDuplicates | None = None
+    """What counts as nearly the same row, as the filter of that name takes it; such rows stand on one side only."""
     seed: NonNegativeInt = 0
     """Seed of the division."""
 
     @model_validator(mode="after")
     def _one_way_only(self) -> Self:
-        if self.stratify and self.group:
-            raise ValueError("give `stratify` or `group`: whole groups can't keep the shares of labels")
+        if self.stratify and (self.group or self.near_duplicates):
+            raise ValueError("`stratify` goes with neither `group` nor `near_duplicates`: whole groups can't keep the shares of labels")
         return self
 
 
-class Dataset(Source):
+class Range(Frozen):
+    """How few and how many there may be."""
+
+    min: NonNegativeInt = 0
+    """Fewest."""
+    max: NonNegativeInt | None = None
+    """Most."""
+
+
+class RowExpectations(Frozen):
+    """What must hold of prepared rows. It changes none of them: where it doesn't hold, nothing is trained on them."""
+
+    rows: Range | None = None
+    """How many rows there are, train and test together."""
+    labels: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """The labels in the column `label`: these, each at least once in train, and no others."""
+    unique: tuple[str, ...] = ()
+    """Columns in which no value stands twice."""
+    pattern: dict[str, str] = {}
+    """Column -> regular expression (RE2) that is found in every text there; `^` and `$` bind it."""
+
+    @model_validator(mode="after")
+    def _expressions_are_valid(self) -> Self:
+        for expression in self.pattern.values():
+            refuse_invalid(expression)
+        return self
+
+
+class Prepared(Frozen):
+    """What datasets and mixtures share."""
+
+    expect: RowExpectations = RowExpectations()
+    """What must hold before anything is trained on the rows."""
+
+
+TEST_FIELDS = ("test_source", "test_data", "test_data_dir", "test_data_split")
+
+
+class Dataset(Source, Prepared):
     """A dataset: files, columns, filters, split. It knows no model."""
 
+    train_data: tuple[str, ...] | str = ()
+    """Files of the source with the rows to train on, as names or patterns such as `data/*.csv`; all that are not test data where not given."""
+    train_data_dir: str | None = None
+    """Folder of the source with the files to train on."""
+    train_data_split: str | None = None
+    """Split to train on: the word that stands in the files' names, such as `train` in train-00000-of-00002.parquet or train/rows.csv."""
+    test_source: str | None = None
+    """Where the test rows come from if not from `source`: a URI, or another dataset, whose files these are."""
+    test_data: tuple[str, ...] | str = ()
+    """Files with the rows held out, as `train_data`."""
+    test_data_dir: str | None = None
+    """Folder with the files held out."""
+    test_data_split: str | None = None
+    """Split that is held out, such as `test` or `validation`."""
     format: Annotated[str, NameOf("formats", ("auto",))] = "auto"
     """Format of the files; `auto` goes by their ending."""
     shape: Annotated[str, NameOf("shapes", ("auto", "none"))] = "auto"
@@ -88,9 +144,54 @@ class Dataset(Source):
     on_bad_row: Literal["fail", "quarantine"] = "fail"
     """What a row that can't be read does: it ends the work, or is set aside with its reason, and counted."""
     filters: tuple[Filter, ...] = ()
-    """Filters in the order in which they run, before the split."""
-    split: Split
-    """The division into train and test."""
+    """Filters in the order in which they run, before the split; test data of its own goes through them by itself."""
+    split: Split | None = None
+    """The division into train and test; without it and without test data, all rows are trained on and none can be measured."""
+    train_test_split_ratio: Annotated[PositiveFloat, Field(lt=1)] | None = None
+    """Share of the rows held out: short for `split: {test_size: ...}`."""
+
+    @model_validator(mode="after")
+    def _one_origin_of_test_rows(self) -> Self:
+        test = [name for name in TEST_FIELDS if getattr(self, name)]
+        given = [*test[:1], *(name for name in ("split", "train_test_split_ratio") if getattr(self, name) is not None)]
+        if len(given) > 1:
+            raise ValueError(f"`{given[0]}` and `{given[1]}` both say which rows are held out; give one")
+        return self
+
+    def division(self) -> Split | None:
+        """How the rows are divided, or None where test data are given or nothing is held out."""
+        return self.split if self.train_test_split_ratio is None else Split(test_size=self.train_test_split_ratio)
+
+    def has_test(self) -> bool:
+        """Whether rows are held out."""
+        return self.division() is not None or any(getattr(self, name) for name in TEST_FIELDS)
+
+
+class MixturePart(Frozen):
+    """A dataset in a mixture."""
+
+    dataset: DatasetRef
+    """A name from `datasets`."""
+    weight: PositiveFloat = 1.0
+    """Its share of the training rows, beside the weights of the others."""
+
+
+class Mixture(Prepared):
+    """Several datasets as one: training rows by weight, in a seeded order; of test rows all that the datasets have."""
+
+    parts: Annotated[tuple[MixturePart, ...], Field(min_length=2)]
+    """The datasets, each once."""
+    until: Literal["first_exhausted", "all_exhausted"] = "first_exhausted"
+    """How much there is: no row twice, until a dataset has no more (`first_exhausted`), or every row at least once (`all_exhausted`)."""
+    seed: NonNegativeInt = 0
+    """Seed of which rows are taken, and of their order."""
+
+    @model_validator(mode="after")
+    def _each_dataset_once(self) -> Self:
+        names = [part.dataset for part in self.parts]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"parts: {', '.join(twice)} stands twice; give it a greater weight instead")
+        return self
 
 
 class Generation(Frozen):
@@ -120,8 +221,8 @@ class Generation(Frozen):
 class Evaluation(Frozen):
     """A measurement of every model that names it: of the untouched one and of each trained one, by the same code."""
 
-    dataset: Annotated[str, Ref(("datasets",))]
-    """A name from `datasets`; its test rows are measured."""
+    dataset: PreparedRef
+    """A name from `datasets` or `mixtures`; its test rows are measured."""
     metrics: tuple[Metric, ...] = ()
     """Metrics in order; empty takes those of the experiment's method."""
     generation: Generation = Generation()
@@ -148,6 +249,10 @@ class StageResources(Frozen):
     """Dequantising a GGUF file."""
     prepare: Resources = Resources(mem_mb=8000, runtime=120)
     """Reading, filtering and splitting a dataset."""
+    mix: Resources = Resources(mem_mb=4000, runtime=60)
+    """Mixing datasets."""
+    expect: Resources = Resources(mem_mb=4000, runtime=30)
+    """Looking whether expectations are met."""
     tokenize: Resources = Resources(mem_mb=8000, runtime=120)
     """Rendering a dataset for a model."""
     train: Resources = Resources(mem_mb=16000, runtime=1440)
@@ -176,16 +281,20 @@ class Config(Frozen):
     """Base models by name."""
     datasets: dict[Name, Dataset] = {}
     """Datasets by name."""
+    mixtures: dict[Name, Mixture] = {}
+    """Mixtures of datasets by name."""
     evaluations: dict[Name, Evaluation] = {}
     """Measurements by name."""
-    experiments: Annotated[dict[Name, Method], Field(min_length=1)]
-    """Trainings by name."""
+    experiments: dict[Name, Method] = {}
+    """Trainings by name. Without any, all models are fetched and all datasets prepared."""
     run: Run = Run()
     """How the work is done; changes no result."""
 
     @model_validator(mode="after")
     def _references_lead_somewhere(self) -> Self:
-        problems = [*self._dangling(), *self._circles(), *self._clashes()]
+        problems = [*self._dangling(), *self._circles(), *self._clashes(), *self._unmeasurable()]
+        if not (self.models or self.datasets or self.experiments):
+            problems.append("there is nothing to make: name `models`, `datasets` or `experiments`")
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -201,11 +310,12 @@ class Config(Frozen):
             if "://" not in model.source:
                 problems.append(f"models.{name}.source: `{model.source}` is no URI (such as file://folder or hf://org/name)")
         for name, dataset in self.datasets.items():
-            if "://" not in dataset.source and dataset.source not in self.datasets:
-                hint = did_you_mean(dataset.source, list(self.datasets))
-                problems.append(
-                    f"datasets.{name}.source: `{dataset.source}` is neither a URI (such as file://rows.csv) nor a name in `datasets`{hint}"
-                )
+            for field, source in (("source", dataset.source), ("test_source", dataset.test_source)):
+                if source is not None and "://" not in source and source not in self.datasets:
+                    hint = did_you_mean(source, list(self.datasets))
+                    problems.append(
+                        f"datasets.{name}.{field}: `{source}` is neither a URI (such as file://rows.csv) nor a name in `datasets`{hint}"
+                    )
             if dataset.source in self.datasets and dataset.sha256 is not None:
                 problems.append(f"datasets.{name}.sha256: would be ignored; it belongs to `{dataset.source}`, whose files these are")
         return problems
@@ -220,10 +330,26 @@ class Config(Frozen):
             if (circle := _circle(name, parents)) and name == min(circle)
         ]
 
+    def _unmeasurable(self) -> list[str]:
+        """Evaluations of data of which nothing is held out."""
+        return [
+            f"evaluations.{name}.dataset: nothing of `{evaluation.dataset}` is held out; give it a `split` or test data"
+            for name, evaluation in self.evaluations.items()
+            if not self.has_test(evaluation.dataset)
+        ]
+
+    def has_test(self, name: str) -> bool:
+        """Whether rows of a dataset or mixture are held out; a name that leads nowhere is another check's business."""
+        parts = [part.dataset for part in self.mixtures[name].parts] if name in self.mixtures else [name]
+        return any(self.datasets[part].has_test() for part in parts if part in self.datasets) or not set(parts) <= set(self.datasets)
+
     def _clashes(self) -> list[str]:
         both = sorted(set(self.models) & set(self.experiments))
         taken = sorted({"models", "datasets", "report"} & set(self.experiments))
+        tests = sorted(name for name, dataset in self.datasets.items() if dataset.test_source and f"{name}.test" in self.datasets)
         return [
+            *(f"datasets.{name}.test: the test rows of `{name}` are kept under this name; choose another" for name in tests),
+            *(f"mixtures.{name}: a dataset has this name too" for name in sorted(set(self.mixtures) & set(self.datasets))),
             *(f"experiments.{name}: a model has this name too; `model: {name}` would be ambiguous" for name in both),
             *(f"experiments.{name}: the folder results/{name} is taken; choose another name" for name in taken),
         ]

@@ -67,6 +67,7 @@ class Ref:
 
 ModelRef = Annotated[str, Ref(("models", "experiments"))]
 DatasetRef = Annotated[str, Ref(("datasets",))]
+PreparedRef = Annotated[str, Ref(("datasets", "mixtures"))]
 EvaluationRef = Annotated[str, Ref(("evaluations",))]
 
 

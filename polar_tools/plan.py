@@ -8,15 +8,21 @@ from functools import cached_property
 from pathlib import Path
 
 from polar_tools import artifact, discovery, recognition, storage
-from polar_tools.config import Config, Dataset, Evaluation, Metric, Resources
+from polar_tools.config import Config, Dataset, Evaluation, Metric, Mixture, Prepared, Resources, RowExpectations
 from polar_tools.errors import ConfigError
+from polar_tools.fields import payload_of
 from polar_tools.methods.base import Config as Experiment
+from polar_tools.methods.base import TokenExpectations
 from polar_tools.specs import (
     ConvertSpec,
     EvaluateSpec,
+    ExpectSpec,
     ExperimentSpec,
+    Files,
+    Ingredient,
     Measured,
     MirrorSpec,
+    MixSpec,
     PrepareSpec,
     Reported,
     ReportSpec,
@@ -50,12 +56,22 @@ class Plan:
         self.artifacts: dict[str, Artifact] = {}
         parents_first = sorted(config.experiments, key=lambda name: (self._generation(name), name))
         reported = {name: self._experiment(name, config.experiments[name]) for name in parents_first}
-        self._add(REPORT, ReportSpec(project_name=config.project_name, experiments=reported))
+        if reported:
+            self._add(REPORT, ReportSpec(project_name=config.project_name, experiments=reported))
+        else:
+            self._all_there_is()
 
     def inputs(self, path: str) -> list[str]:
         """What a rule waits for besides the spec: the manifests of the inputs, and local files, sorted."""
         spec = self.artifacts[path].spec
         return [f"{folder}/manifest.json" for folder in spec.inputs()] + spec.local_files()
+
+    def gates(self, path: str) -> list[str]:
+        """Manifests of what must hold before the artifact is made, but is no part of it, sorted."""
+        spec = self.artifacts[path].spec
+        looked_at = [spec.experiment.dataset] if isinstance(spec, TokenizeSpec) else [spec.tokenizer] if isinstance(spec, TrainSpec) else []
+        paths = [f"{payload_of(payload)}/expect" for payload in looked_at]
+        return [f"{gate}/manifest.json" for gate in paths if gate in self.artifacts]
 
     def targets(self, below: str = "") -> list[str]:
         """The manifests of all artifacts whose paths begin with `below`."""
@@ -97,15 +113,26 @@ class Plan:
         self.artifacts.setdefault(path, Artifact(path, spec))
         return f"{path}/{spec.PAYLOAD}"
 
+    def _all_there_is(self) -> None:
+        """What a config without experiments asks for: its models fetched, its datasets prepared."""
+        for name in sorted(self.config.models):
+            self._model(name)
+        for name in sorted([*self.config.datasets, *self.config.mixtures]):
+            self._dataset(name)
+
     def _mirror(self, section: str, name: str) -> str:
         origin = self.config.models[name] if section == "models" else self.config.datasets[name]
-        if "://" not in origin.source:
-            return self._mirror(section, origin.source)
+        return self._source(section, name, origin.source, origin.sha256)
+
+    def _source(self, section: str, name: str, source: str, sha256: str | None) -> str:
+        """The snapshot of `source`: a URI, or the name of another dataset, whose snapshot that is."""
+        if "://" not in source:
+            return self._mirror(section, source)
         try:
-            storage.check(origin.source, origin.sha256)
+            storage.check(source, sha256)
         except ConfigError as error:
             raise ConfigError(f"{section}.{name}: {error}") from error
-        return self._add(f"resources/{section}/{name}", MirrorSpec(source=origin.source, sha256=origin.sha256))
+        return self._add(f"resources/{section}/{name}", MirrorSpec(source=source, sha256=sha256))
 
     def _model(self, name: str) -> str:
         snapshot = self._mirror("models", name)
@@ -115,13 +142,29 @@ class Plan:
         return self._add(f"results/models/{name}", ConvertSpec(model=snapshot, gguf_file=gguf_file))
 
     def _dataset(self, name: str) -> str:
+        path = f"results/datasets/{name}"
+        if name in self.config.mixtures:
+            prepared: Prepared = self.config.mixtures[name]
+            spec: Spec = self._mixture(self.config.mixtures[name])
+        else:
+            prepared, spec = self.config.datasets[name], self._prepared(name)
+        data = self._add(path, spec)
+        if prepared.expect != RowExpectations():
+            self._add(f"{path}/expect", ExpectSpec(of=data, rows=prepared.expect))
+        return data
+
+    def _prepared(self, name: str) -> PrepareSpec:
         dataset = self.config.datasets[name]
         snapshot = self._mirror("datasets", name)
+        test = None if dataset.test_source is None else self._source("datasets", f"{name}.test", dataset.test_source, None)
         try:
-            spec = prepare_spec(dataset, snapshot)
+            return prepare_spec(dataset, snapshot, test)
         except ConfigError as error:
             raise ConfigError(f"datasets.{name}.{error}") from error
-        return self._add(f"results/datasets/{name}", spec)
+
+    def _mixture(self, mixture: Mixture) -> MixSpec:
+        parts = tuple(Ingredient(data=self._dataset(part.dataset), weight=part.weight) for part in mixture.parts)
+        return MixSpec(parts=parts, until=mixture.until, seed=mixture.seed)
 
     def _generation(self, name: str) -> int:
         """How many trainings the experiment's model has behind it."""
@@ -143,7 +186,11 @@ class Plan:
     def _tokenize(self, name: str, experiment: Experiment) -> str:
         parent = self.config.experiments.get(experiment.model)
         source = self._model(experiment.model) if parent is None else f"results/{experiment.model}/tokenize/{TokenizeSpec.PAYLOAD}"
-        return self._add(f"results/{name}/tokenize", TokenizeSpec(experiment=self._bound(experiment, source)))
+        path = f"results/{name}/tokenize"
+        tokenizer = self._add(path, TokenizeSpec(experiment=self._bound(experiment, source)))
+        if experiment.expect != TokenExpectations():
+            self._add(f"{path}/expect", ExpectSpec(of=tokenizer, tokens=experiment.expect))
+        return tokenizer
 
     def _bound(self, experiment: Experiment, model: str) -> Experiment:
         """`experiment` with its references turned into paths."""
@@ -192,9 +239,19 @@ def _default_metrics(method: str) -> Iterator[Metric]:
         yield discovery.load("metrics", metric).Options()
 
 
-def prepare_spec(dataset: Dataset, snapshot: str) -> PrepareSpec:
-    """What the stage prepare is told of a dataset whose files lie in `snapshot`; raises ConfigError for columns that can't be placed."""
+def prepare_spec(dataset: Dataset, snapshot: str, test_snapshot: str | None = None) -> PrepareSpec:
+    """What the stage prepare is told of a dataset whose files lie in `snapshot`, and those of its test rows in `test_snapshot` if elsewhere.
+
+    Raises ConfigError for columns that can't be placed.
+    """
     named = (dataset.dataset_main_column, dataset.dataset_sub_column, dataset.dataset_minor_column)
     placed = recognition.by_position(None if dataset.shape in ("auto", "none") else dataset.shape, *named)
-    same = {name: getattr(dataset, name) for name in ("format", "shape", "on_bad_row", "filters", "split")}
-    return PrepareSpec(source=snapshot, columns={**placed, **dataset.columns}, **same)
+    same = {name: getattr(dataset, name) for name in ("format", "shape", "on_bad_row", "filters")}
+    train = _files(snapshot, dataset.train_data, dataset.train_data_dir, dataset.train_data_split)
+    test = _files(test_snapshot or snapshot, dataset.test_data, dataset.test_data_dir, dataset.test_data_split)
+    given = test if test_snapshot or test != Files(source=snapshot) else None
+    return PrepareSpec(train=train, test=given, columns={**placed, **dataset.columns}, split=dataset.division(), **same)
+
+
+def _files(source: str, data: tuple[str, ...] | str, folder: str | None, split: str | None) -> Files:
+    return Files(source=source, data=(data,) if isinstance(data, str) else data, dir=folder, split=split)

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import ValidationError
 
 from polar_tools import storage
-from polar_tools.config import Filter, Generation, Method, Metric, Split
+from polar_tools.config import Filter, Generation, Method, Metric, RowExpectations, Split
 from polar_tools.errors import UserError
 from polar_tools.fields import Frozen, Payload, PayloadPath, Ref, Slice, marked, payload_of
+from polar_tools.methods.base import TokenExpectations
 
 
 class Spec(Frozen):
@@ -54,18 +55,61 @@ class ConvertSpec(Spec):
     gguf_file: str
 
 
+class Files(Frozen):
+    """The files of a source that hold the rows of a part; all where it isn't said which."""
+
+    source: PayloadPath
+    data: tuple[str, ...] = ()
+    """Names or patterns of files."""
+    dir: str | None = None
+    """Their folder."""
+    split: str | None = None
+    """The word for a split in their names."""
+
+
 class PrepareSpec(Spec):
     """Read, filter, split."""
 
     PAYLOAD = "data"
     stage: Literal["prepare"] = "prepare"
-    source: PayloadPath
+    train: Files
+    """Rows to train on, or those that are split."""
+    test: Files | None = None
+    """Rows held out; None where they are split off, or there are none."""
     format: str
     shape: str = "auto"
     columns: dict[str, str]
     on_bad_row: Literal["fail", "quarantine"] = "fail"
     filters: tuple[Filter, ...]
-    split: Split
+    split: Split | None = None
+
+
+class Ingredient(Frozen):
+    """A dataset in a mixture."""
+
+    data: PayloadPath
+    weight: float
+
+
+class MixSpec(Spec):
+    """Several datasets as one."""
+
+    PAYLOAD = "data"
+    stage: Literal["mix"] = "mix"
+    parts: tuple[Ingredient, ...]
+    until: Literal["first_exhausted", "all_exhausted"]
+    seed: int
+
+
+class ExpectSpec(Spec):
+    """Look whether prepared rows, or rendered ones, are what is expected of them."""
+
+    PAYLOAD = "report.json"
+    stage: Literal["expect"] = "expect"
+    of: PayloadPath
+    """The data of a dataset, or the tokenizer beside an experiment's tokens."""
+    rows: RowExpectations | None = None
+    tokens: TokenExpectations | None = None
 
 
 class ExperimentSpec(Spec):
@@ -132,7 +176,7 @@ class ReportSpec(Spec):
 
 SPECS: dict[str, type[Spec]] = {
     spec.model_fields["stage"].default: spec
-    for spec in (MirrorSpec, ConvertSpec, PrepareSpec, TokenizeSpec, TrainSpec, EvaluateSpec, ReportSpec)
+    for spec in (MirrorSpec, ConvertSpec, PrepareSpec, MixSpec, ExpectSpec, TokenizeSpec, TrainSpec, EvaluateSpec, ReportSpec)
 }
 
 

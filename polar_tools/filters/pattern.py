@@ -29,8 +29,7 @@ class Options(base.Options):
     def _one_expression(self) -> Options:
         if bool(self.keep) == bool(self.drop):
             raise ValueError("give either `keep` or `drop`")
-        with suppress(ImportError):  # a check of the config needs no pyarrow; prepare, which reads the same options again, does
-            _refuse_invalid(self.keep or self.drop or "")
+        refuse_invalid(self.keep or self.drop or "")
         return self
 
 
@@ -43,11 +42,13 @@ def apply(chunks: Iterator[pa.Table], options: Options) -> Iterator[pa.Table]:
         yield table.filter(pc.fill_null(found if options.keep else pc.invert(found), True))
 
 
-def _refuse_invalid(expression: str) -> None:
-    import pyarrow as pa
-    import pyarrow.compute as pc
+def refuse_invalid(expression: str) -> None:
+    """Raise ValueError for what is no expression of RE2's syntax."""
+    with suppress(ImportError):  # a check of the config needs no pyarrow; the stages, which read the same options again, do
+        import pyarrow as pa
+        import pyarrow.compute as pc
 
-    try:
-        pc.match_substring_regex(pa.array([""]), expression)
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{error}; the syntax is RE2's, which has no look-around and no back-references") from None
+        try:
+            pc.match_substring_regex(pa.array([""]), expression)
+        except pa.ArrowInvalid as error:
+            raise ValueError(f"{error}; the syntax is RE2's, which has no look-around and no back-references") from None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from polar_tools.errors import ConfigError, DataError
-from polar_tools.fields import DatasetRef, EvaluationRef, Frozen, Loaded, ModelRef, Planned, Rendered, did_you_mean
+from polar_tools.fields import EvaluationRef, Frozen, Loaded, ModelRef, Planned, PreparedRef, Rendered, did_you_mean
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -26,6 +26,13 @@ IGNORED = -100
 """The label that torch's cross-entropy leaves out."""
 
 
+class TokenExpectations(Frozen):
+    """What must hold of an experiment's rendered rows. It changes none of them: where it doesn't hold, nothing is trained."""
+
+    max_truncated: Annotated[NonNegativeFloat, Field(le=1)] | None = None
+    """Largest share of rows that `max_length` may cut or drop."""
+
+
 class Config(Frozen):
     """The fields of every experiment. Names are those of transformers, trl and peft."""
 
@@ -33,12 +40,16 @@ class Config(Frozen):
     """The training method: the name of a file in polar_tools/methods, or one of its aliases."""
     model: ModelRef
     """A name from `models`, or another experiment, whose trained model this one starts from (equal seeds pair up)."""
-    dataset: DatasetRef
-    """A name from `datasets`."""
+    dataset: PreparedRef
+    """A name from `datasets` or `mixtures`."""
     evaluations: Planned[tuple[EvaluationRef, ...]] = ()
     """Names from `evaluations`; each measures the untouched model and every trained one."""
     seeds: Annotated[Planned[tuple[NonNegativeInt, ...]], Field(min_length=1)] = (0,)
     """One training a seed. The first also seeds a new head of the untouched model."""
+    expect: Planned[TokenExpectations] = TokenExpectations()
+    """What must hold before anything is trained."""
+    rank_rows: Planned[NonNegativeInt] = 0
+    """How many training rows are ranked by the loss that the untouched model has on them, before anything is trained; 0 ranks none."""
 
     max_length: Rendered[PositiveInt | None] = None
     """Longest row in tokens; nothing is cut where it is not given."""

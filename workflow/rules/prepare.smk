@@ -1,13 +1,13 @@
 rule prepare:
     input:
-        spec="results/datasets/{name}/spec.json",
-        parts=lambda w: PLAN.inputs(f"results/datasets/{w.name}"),
+        spec="results/datasets/{dataset}/spec.json",
+        parts=lambda w: PLAN.inputs(f"results/datasets/{w.dataset}"),
     output:
-        "results/datasets/{name}/manifest.json",
+        "results/datasets/{dataset}/manifest.json",
     log:
-        "logs/datasets/{name}.log",
+        "logs/datasets/{dataset}.log",
     benchmark:
-        "benchmarks/datasets/{name}.tsv"
+        "benchmarks/datasets/{dataset}.tsv"
     resources:
         mem_mb=PLAN.resources("prepare").mem_mb,
         runtime=PLAN.resources("prepare").runtime,

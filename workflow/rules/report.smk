@@ -1,7 +1,7 @@
 rule report:
     input:
         spec="results/report/spec.json",
-        parts=PLAN.inputs("results/report"),
+        parts=lambda w: PLAN.inputs("results/report"),
     output:
         "results/report/manifest.json",
     log:

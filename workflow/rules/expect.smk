@@ -1,0 +1,15 @@
+rule expect:
+    input:
+        spec="results/{expected}/expect/spec.json",
+        parts=lambda w: PLAN.inputs(f"results/{w.expected}/expect"),
+    output:
+        "results/{expected}/expect/manifest.json",
+    log:
+        "logs/expect/{expected}.log",
+    benchmark:
+        "benchmarks/expect/{expected}.tsv"
+    resources:
+        mem_mb=PLAN.resources("expect").mem_mb,
+        runtime=PLAN.resources("expect").runtime,
+    shell:
+        "polar-tools expect {input.spec} > {log} 2>&1"
