@@ -5,12 +5,15 @@ BIN := $(VENV)/bin
 # An index may serve several gigabytes of CUDA for a plain `torch`; this exact version is what was tried.
 INSTALL := $(BIN)/python -m pip install --quiet --constraint envs/cpu.txt torch==2.13.0 --editable
 
-.PHONY: run test test-all default-run lint format fix bench clean
+.PHONY: run data test test-all default-run lint format fix bench clean
 
 run: $(VENV)/installed-run  ## the default workflow
 	PATH="$(abspath $(BIN)):$$PATH" snakemake
 	@echo
 	@echo "Done. Open results/report/index.html. For more: . $(BIN)/activate"
+
+data: $(VENV)/installed-run  ## what config/examples/shapes is made from and no pypi:// source gives, into data/: see docs/data.md
+	PATH="$(abspath $(BIN)):$$PATH" python examples/fetch_data.py data
 
 test: $(VENV)/installed-test  ## the fast tests
 	PATH="$(abspath $(BIN)):$$PATH" pytest -n 2 -m "not slow and not gpu and not slurm"

@@ -7,8 +7,10 @@ from polar_tools import config as configuration
 from polar_tools.errors import PolarError
 from polar_tools.plan import Plan
 
+# A config that is named on the command line stands for itself: Snakemake would only add it to this one.
+if not workflow.overwrite_configfiles:
 
-configfile: "config/config.yaml"
+    configfile: "config/config.yaml"
 
 
 # Plain `snakemake` uses every core of this machine; a profile cannot say so, for `cores` would bind a cluster too.
