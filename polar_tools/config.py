@@ -116,7 +116,7 @@ class Dataset(Source, Prepared):
     """A dataset: files, columns, filters, split. It knows no model."""
 
     train_data: tuple[str, ...] | str = ()
-    """Files of the source with the rows to train on, as names or patterns such as `data/*.csv`; all that are not test data where not given."""
+    """Files of the source to train on, as names or patterns such as `data/*.csv`; all that are not test data where not given."""
     train_data_dir: str | None = None
     """Folder of the source with the files to train on."""
     train_data_split: str | None = None

@@ -240,7 +240,7 @@ def _default_metrics(method: str) -> Iterator[Metric]:
 
 
 def prepare_spec(dataset: Dataset, snapshot: str, test_snapshot: str | None = None) -> PrepareSpec:
-    """What the stage prepare is told of a dataset whose files lie in `snapshot`, and those of its test rows in `test_snapshot` if elsewhere.
+    """What the stage prepare is told of a dataset whose files lie in `snapshot`, those of its test rows perhaps in `test_snapshot`.
 
     Raises ConfigError for columns that can't be placed.
     """
