@@ -135,6 +135,8 @@ class Dataset(Source, Prepared):
     """What the columns mean; `auto` tells it from their names and types, `none` leaves them as they are."""
     columns: dict[str, str] = {}
     """Name a method knows -> column in the files. Only these are kept; empty keeps all."""
+    json_columns: tuple[str, ...] = ()
+    """Columns (by the names in `columns`) whose text is JSON, such as messages in a CSV file; they are parsed before the shape is told."""
     dataset_main_column: str | None = None
     """The column of the shape's first role, for who would rather say it so than by `columns`."""
     dataset_sub_column: str | None = None

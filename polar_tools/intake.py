@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polar_tools import datasets, funnel, reading, recognition
+from polar_tools import datasets, embedded, funnel, reading, recognition
 from polar_tools.errors import DataError
 from polar_tools.filters.base import data_columns
 from polar_tools.reading import Quarantine
@@ -25,8 +25,9 @@ class Part:
     def __init__(self, name: str, files: Files, spec: PrepareSpec, quarantine: Quarantine | None, shape: str) -> None:
         before = quarantine.count if quarantine else 0
         read = _Counted(reading.read(Path(files.source), spec.format, quarantine, _selection(files, spec), f"{name}_data"))
-        self.shape, chosen = _shaped((datasets.choose_columns(table, spec.columns) for table in read), shape)
-        chunks, self.steps = funnel.through(chosen, spec.filters)
+        chosen = (datasets.choose_columns(table, spec.columns) for table in read)
+        self.shape, shaped = _shaped(embedded.parsed(chosen, spec.json_columns), shape)
+        chunks, self.steps = funnel.through(shaped, spec.filters)
         self.name, self.rows = name, Spool(chunks)
         self.quarantined = quarantine.count - before if quarantine else 0
         self.read = read.rows + self.quarantined

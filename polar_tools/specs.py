@@ -79,6 +79,7 @@ class PrepareSpec(Spec):
     format: str
     shape: str = "auto"
     columns: dict[str, str]
+    json_columns: tuple[str, ...] = ()
     on_bad_row: Literal["fail", "quarantine"] = "fail"
     filters: tuple[Filter, ...]
     split: Split | None = None

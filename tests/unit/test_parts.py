@@ -104,6 +104,23 @@ def test_columns_of_other_types_in_train_and_test_are_refused(tmp_path: Path) ->
     )
 
 
+def test_messages_in_a_csv_file(tmp_path: Path) -> None:
+    turns = [[{"role": "user", "content": f'뭐 "{n}"?'}, {"role": "assistant", "content": f"답 {n}"}] for n in range(4)]
+    turns[3][1]["name"] = "polar"  # a key that only the last row has
+    quoted = [json.dumps(row, ensure_ascii=False).replace('"', '""') for row in turns]
+    write(tmp_path / "raw", {"x.csv": "messages\n" + "".join(f'"{row}"\n' for row in quoted)})
+    done = prepare(tmp_path, "json_columns=[messages]", "split={test_size: 1}")
+    assert done.returncode == 0, done.stderr
+    data = tmp_path / "prepared/dataset/data"
+    assert json.loads((data.parent / "report.json").read_bytes())["shape"]["name"] == "messages"
+    found = [row for part in ("train", "test") for row in texts(data, part, "messages")]
+    assert sorted(row[1]["content"] for row in found) == [f"답 {n}" for n in range(4)]
+    assert [turn["name"] for row in found for turn in row if turn["name"]] == ["polar"]
+    write(tmp_path / "raw", {"x.csv": "messages\n[]\n\"[{'role': 'user'}]\"\n"})
+    refused = prepare(tmp_path, "json_columns=[messages]")
+    assert refused.returncode == 2 and "row 2: the text in `messages` is not JSON" in refused.stderr
+
+
 def test_near_duplicates_stand_on_one_side(tmp_path: Path) -> None:
     words = ["가나다라", "마바사아", "자차카타", "파하거너", "더러머버", "서어저처", "커터퍼허", "고노도로", "모보소오", "조초코토"]
     rows = [
