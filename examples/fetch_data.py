@@ -139,7 +139,7 @@ def apt_descriptions(folder: Path, language: str) -> dict[tuple[str, str], tuple
 
     apt's own lists stay as they are, and no root is needed: the state is a folder of ours.
     """
-    state = folder / "apt"
+    state = (folder / "apt").absolute()  # apt takes a relative path for one below its own folder
     for name in ("lists/partial", "cache/archives/partial"):
         (state / name).mkdir(parents=True, exist_ok=True)
     settings = {
