@@ -109,6 +109,12 @@ CHANGES = [
         edit(("nothing here changes a result", "a note"), ("run:\n", "run:\n  resources: {train: {mem_mb: 1, runtime: 2}}\n")),
     ),
     Change(
+        "an expectation",  # tools look again, since they wait for it, and find nothing to do
+        edit(("split: {test_size: 12, seed: 0}", "split: {test_size: 12, seed: 0}\n    expect: {rows: {min: 72}}")),
+        {"results/datasets/sayings/expect"} | SAY_AFTER_PREPARE,
+        made={"results/datasets/sayings/expect"},
+    ),
+    Change(
         "a model file is deleted",
         delete("results/sort/seed0/train/model/model.safetensors"),
         {"results/sort/seed0/train", "results/sort/seed0/evaluate/kinds", "results/report"},
