@@ -1,4 +1,4 @@
-"""Every shape has an example in config/examples/shapes that runs and is taken for that shape; and the data that the examples name can be had.
+"""Every shape has an example config that runs and is taken for that shape, and the data that the examples name can be had.
 
 What is planned doesn't depend on what is in the files, so that stand-ins do for a dry run; `slow` tests fetch the real ones.
 """
@@ -22,7 +22,7 @@ from tests.tiny import REPOSITORY, WORKFLOW_FILES, run
 FOLDER = "config/examples/shapes"
 EXAMPLES = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted((REPOSITORY / FOLDER).glob("*.yaml"))}
 FETCH = str(REPOSITORY / "examples" / "fetch_data.py")
-OWN = [shape for shape, config in EXAMPLES.items() if all(f"file://{FOLDER}/data/" in part["source"] for part in config["datasets"].values())]
+OWN = [shape for shape, config in EXAMPLES.items() if all("/shapes/data/" in part["source"] for part in config["datasets"].values())]
 REAL = [shape for shape in EXAMPLES if shape not in OWN]
 SLICE = 400
 """Rows that an example has at most."""
