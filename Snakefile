@@ -48,6 +48,8 @@ for stage in (
     "mirror",
     "convert",
     "prepare",
+    "overlap",
+    "decontaminate",
     "tokenize",
     "train",
     "evaluate",

@@ -10,7 +10,7 @@ from pydantic import Field, JsonValue, NonNegativeInt, PositiveFloat, PositiveIn
 from polar_tools.complaints import complaints
 from polar_tools.discovery import NameOf, OneOf
 from polar_tools.errors import ConfigError
-from polar_tools.fields import NAME, SHA256, Frozen, Ref, did_you_mean, marked
+from polar_tools.fields import NAME, SHA256, EvaluationRef, Frozen, Ref, did_you_mean, marked
 from polar_tools.filters import base as filters
 from polar_tools.methods.base import Config as Experiment
 from polar_tools.metrics import base as metrics
@@ -70,6 +70,31 @@ class Split(Frozen):
         return self
 
 
+class Decontamination(Frozen):
+    """What is done about training rows that have text in common with the test rows of an evaluation; reported it is always."""
+
+    policy: Literal["report", "drop", "fail"] = "report"
+    """Say what overlaps, train without the rows that do (`drop`), or end the work before anything is trained (`fail`)."""
+    ngram_size: Annotated[PositiveInt, Field(ge=2)] = 13
+    """Rows overlap that share so many units in a row; a test row that has fewer, but 5 at least, is looked for as a whole."""
+    unit: Literal["auto", "word", "char"] = "auto"
+    """What is counted: words, characters, or (`auto`) words, and single characters in Chinese, Japanese, Thai and the like."""
+    common: PositiveInt = 10
+    """What stands in more test rows than this is a template, and doesn't count."""
+    evaluations: tuple[EvaluationRef, ...] = ()
+    """Names from `evaluations`, those that count for `drop` and `fail`; empty takes all."""
+
+    def counts(self, evaluation: str) -> bool:
+        """Whether something is done about overlap with an evaluation."""
+        return self.policy != "report" and (not self.evaluations or evaluation in self.evaluations)
+
+    @model_validator(mode="after")
+    def _evaluations_are_read(self) -> Self:
+        if self.evaluations and self.policy == "report":
+            raise ValueError("`evaluations` would be ignored without `policy: drop` or `policy: fail`: every overlap is reported")
+        return self
+
+
 class Dataset(Source):
     """A dataset: files, columns, filters, split. It knows no model."""
 
@@ -91,6 +116,8 @@ class Dataset(Source):
     """Filters in the order in which they run, before the split."""
     split: Split
     """The division into train and test."""
+    decontaminate: Decontamination = Decontamination()
+    """What is done about training rows that overlap with the test rows of an evaluation."""
 
 
 class Generation(Frozen):
@@ -148,6 +175,10 @@ class StageResources(Frozen):
     """Dequantising a GGUF file."""
     prepare: Resources = Resources(mem_mb=8000, runtime=120)
     """Reading, filtering and splitting a dataset."""
+    overlap: Resources = Resources(mem_mb=8000, runtime=120)
+    """Looking for text that training rows and the test rows of an evaluation have in common."""
+    decontaminate: Resources = Resources(mem_mb=4000, runtime=60)
+    """Leaving out rows that overlap."""
     tokenize: Resources = Resources(mem_mb=8000, runtime=120)
     """Rendering a dataset for a model."""
     train: Resources = Resources(mem_mb=16000, runtime=1440)

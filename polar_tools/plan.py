@@ -13,10 +13,12 @@ from polar_tools.errors import ConfigError
 from polar_tools.methods.base import Config as Experiment
 from polar_tools.specs import (
     ConvertSpec,
+    DecontaminateSpec,
     EvaluateSpec,
     ExperimentSpec,
     Measured,
     MirrorSpec,
+    OverlapSpec,
     PrepareSpec,
     Reported,
     ReportSpec,
@@ -56,6 +58,29 @@ class Plan:
         """What a rule waits for besides the spec: the manifests of the inputs, and local files, sorted."""
         spec = self.artifacts[path].spec
         return [f"{folder}/manifest.json" for folder in spec.inputs()] + spec.local_files()
+
+    def gates(self, path: str) -> list[str]:
+        """Manifests of what must hold before the artifact is made, but is no part of it, sorted.
+
+        Snakemake would plan a job for a gate that isn't there yet, so what is made already has none such.
+        """
+        spec = self.artifacts[path].spec
+        looked_at = self._stopping.get(spec.experiment.dataset, []) if isinstance(spec, TokenizeSpec | TrainSpec) else []
+        manifests = [Path(gate, "manifest.json") for gate in sorted(looked_at)]
+        return [manifest.as_posix() for manifest in manifests if manifest.is_file() or self._states[path] == "to make"]
+
+    @cached_property
+    def _stopping(self) -> dict[str, list[str]]:
+        """Prepared data -> overlaps for which nothing may be trained on it."""
+        stopping: dict[str, list[str]] = {}
+        for path, made in self.artifacts.items():
+            if isinstance(made.spec, OverlapSpec) and made.spec.fail:
+                stopping.setdefault(made.spec.dataset, []).append(path)
+        return stopping
+
+    @cached_property
+    def _states(self) -> dict[str, str]:
+        return self.states()
 
     def targets(self, below: str = "") -> list[str]:
         """The manifests of all artifacts whose paths begin with `below`."""
@@ -123,6 +148,32 @@ class Plan:
             raise ConfigError(f"datasets.{name}.{error}") from error
         return self._add(f"results/datasets/{name}", spec)
 
+    def _trained_on(self, name: str) -> str:
+        """The data that experiments on dataset `name` train on; its overlap with every evaluation is planned."""
+        options = self.config.datasets[name].decontaminate
+        overlaps = {evaluation: self._overlap(name, evaluation) for evaluation in self.config.evaluations}
+        dropped = {evaluation: path for evaluation, path in overlaps.items() if options.policy == "drop" and options.counts(evaluation)}
+        prepared = self._dataset(name)
+        if not dropped:
+            return prepared
+        return self._add(f"results/datasets/{name}/clean", DecontaminateSpec(dataset=prepared, overlaps=dropped))
+
+    def _overlap(self, name: str, evaluation: str) -> str:
+        options = self.config.datasets[name].decontaminate
+        same = {field: getattr(options, field) for field in ("ngram_size", "unit", "common")}
+        fail = options.policy == "fail" and options.counts(evaluation)
+        test = self._dataset(self.config.evaluations[evaluation].dataset)
+        return self._add(
+            f"results/datasets/{name}/overlap/{evaluation}", OverlapSpec(dataset=self._dataset(name), test=test, fail=fail, **same)
+        )
+
+    def _lineage(self, experiment: Experiment) -> Iterator[str]:
+        """The datasets that an experiment's model was trained on, its own first."""
+        yield experiment.dataset
+        parent = self.config.experiments.get(experiment.model)
+        if parent is not None:
+            yield from self._lineage(parent)
+
     def _generation(self, name: str) -> int:
         """How many trainings the experiment's model has behind it."""
         model = self.config.experiments[name].model
@@ -147,7 +198,7 @@ class Plan:
 
     def _bound(self, experiment: Experiment, model: str) -> Experiment:
         """`experiment` with its references turned into paths."""
-        return experiment.model_copy(update={"model": model, "dataset": self._dataset(experiment.dataset), "evaluations": ()})
+        return experiment.model_copy(update={"model": model, "dataset": self._trained_on(experiment.dataset), "evaluations": ()})
 
     def _experiment(self, name: str, experiment: Experiment) -> Reported:
         tokenizer = self._tokenize(name, experiment)
@@ -159,6 +210,7 @@ class Plan:
                     run: self._evaluate(name, experiment, tokenizer, evaluation, seed, trainings[run])
                     for run, seed in ((f"seed{seed}", seed) for seed in experiment.seeds)
                 },
+                overlaps={dataset: self._overlap(dataset, evaluation) for dataset in self._lineage(experiment)},
             )
             for evaluation in experiment.evaluations
         }

@@ -18,6 +18,8 @@ class Spec(Frozen):
     """Base of every spec; `PAYLOAD` is what of the artifact other artifacts read."""
 
     PAYLOAD: ClassVar[str]
+    WITHIN: ClassVar[tuple[str, ...]] = ()
+    """Folders in the artifact's own that hold other artifacts."""
     stage: str
 
     def inputs(self) -> list[str]:
@@ -58,6 +60,7 @@ class PrepareSpec(Spec):
     """Read, filter, split."""
 
     PAYLOAD = "data"
+    WITHIN = ("overlap", "clean")
     stage: Literal["prepare"] = "prepare"
     source: PayloadPath
     format: str
@@ -66,6 +69,32 @@ class PrepareSpec(Spec):
     on_bad_row: Literal["fail", "quarantine"] = "fail"
     filters: tuple[Filter, ...]
     split: Split
+
+
+class OverlapSpec(Spec):
+    """Look for text that training rows have in common with the test rows of an evaluation."""
+
+    PAYLOAD = "training_rows.parquet"
+    stage: Literal["overlap"] = "overlap"
+    dataset: PayloadPath
+    """Its train part is searched."""
+    test: PayloadPath
+    """Its test part is searched for."""
+    ngram_size: int
+    unit: Literal["auto", "word", "char"]
+    common: int
+    fail: bool
+    """Whether the work ends where anything is found."""
+
+
+class DecontaminateSpec(Spec):
+    """Leave out training rows that overlap."""
+
+    PAYLOAD = "data"
+    stage: Literal["decontaminate"] = "decontaminate"
+    dataset: PayloadPath
+    overlaps: dict[str, PayloadPath]
+    """The training rows that overlap, by evaluation."""
 
 
 class ExperimentSpec(Spec):
@@ -109,6 +138,8 @@ class Measured(Frozen):
 
     base: PayloadPath
     runs: dict[str, PayloadPath]
+    overlaps: dict[str, PayloadPath]
+    """What overlaps with each dataset that was trained on, by its name; that of the model it starts from too."""
 
 
 class Reported(Frozen):
@@ -132,7 +163,7 @@ class ReportSpec(Spec):
 
 SPECS: dict[str, type[Spec]] = {
     spec.model_fields["stage"].default: spec
-    for spec in (MirrorSpec, ConvertSpec, PrepareSpec, TokenizeSpec, TrainSpec, EvaluateSpec, ReportSpec)
+    for spec in (MirrorSpec, ConvertSpec, PrepareSpec, OverlapSpec, DecontaminateSpec, TokenizeSpec, TrainSpec, EvaluateSpec, ReportSpec)
 }
 
 

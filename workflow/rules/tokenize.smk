@@ -2,6 +2,7 @@ rule tokenize:
     input:
         spec="results/{experiment}/tokenize/spec.json",
         parts=lambda w: PLAN.inputs(f"results/{w.experiment}/tokenize"),
+        gates=lambda w: ancient(PLAN.gates(f"results/{w.experiment}/tokenize")),
     output:
         "results/{experiment}/tokenize/manifest.json",
     log:

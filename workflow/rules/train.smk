@@ -2,6 +2,7 @@ rule train:
     input:
         spec="results/{experiment}/{run}/train/spec.json",
         parts=lambda w: PLAN.inputs(f"results/{w.experiment}/{w.run}/train"),
+        gates=lambda w: ancient(PLAN.gates(f"results/{w.experiment}/{w.run}/train")),
     output:
         "results/{experiment}/{run}/train/manifest.json",
     log:
