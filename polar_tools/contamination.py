@@ -92,6 +92,7 @@ class TestRows:
         import pyarrow as pa
 
         self._size, self._single, self._common = spec.ngram_size, SINGLE[spec.unit], spec.common
+        self._locator = ngrams.Locator(self._single)
         self._texts = pa.chunked_array(list(rows), pa.string())
         self._vocabulary: dict[str, int] = {}
         coded = [self._coded(batch, learn=True) for batch in self._texts.chunks]
@@ -140,7 +141,7 @@ class TestRows:
     def shared(self, row: int, training: str) -> tuple[str, list[Span], list[Span]]:
         """The text of a test row, and where in it and in the training row's text stand the n-grams that both have, in characters."""
         text = self._texts[row].as_py()
-        ours, theirs = ngrams.located(text, self._single), ngrams.located(training, self._single)
+        ours, theirs = self._locator.units(text), self._locator.units(training)
         size, start = int(self.lengths[row]), int(self._starts[row])
         looked_for = {gram for gram, out in zip(_grams(ours, size), self._left_out[start:], strict=False) if not out}
         both = looked_for & set(_grams(theirs, size))

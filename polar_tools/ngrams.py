@@ -38,20 +38,31 @@ def units(texts: Sequence[pa.Array], single: str | None) -> pa.ListArray:
     return pc.ascii_split_whitespace(pc.if_else(pc.equal(text, ""), None, text))
 
 
-def located(text: str, single: str | None) -> list[tuple[str, int, int]]:
-    """Every unit of `text` as `units` gives it, with where it begins and ends, in characters of `text` as it stands."""
-    import pyarrow as pa
+class Locator:
+    """Finds in a text as it stands the units that `units` makes of it."""
 
-    clusters = list(_clusters(text))
-    pieces = _plain(pa.array(clusters, pa.string()), single).to_pylist()
-    begins = [0, *accumulate(map(len, clusters))]
-    ends = list(accumulate(map(len, pieces)))
+    def __init__(self, single: str | None) -> None:
+        self._single = single
+        self._known: dict[str, str] = {}
 
-    def cluster(place: int) -> int:
-        return bisect.bisect_right(ends, place)
+    def units(self, text: str) -> list[tuple[str, int, int]]:
+        """Every unit, with where it begins and ends, in characters of `text`."""
+        clusters = list(_clusters(text))
+        self._learn(set(clusters) - self._known.keys())
+        pieces = [self._known[cluster] for cluster in clusters]
+        begins, ends = [0, *accumulate(map(len, clusters))], list(accumulate(map(len, pieces)))
 
-    found = re.finditer("[^ ]+", "".join(pieces))
-    return [(one.group(), begins[cluster(one.start())], begins[cluster(one.end() - 1) + 1]) for one in found]
+        def cluster(place: int) -> int:
+            return bisect.bisect_right(ends, place)
+
+        found = re.finditer("[^ ]+", "".join(pieces))
+        return [(one.group(), begins[cluster(one.start())], begins[cluster(one.end() - 1) + 1]) for one in found]
+
+    def _learn(self, clusters: set[str]) -> None:
+        import pyarrow as pa
+
+        if clusters:
+            self._known |= zip(clusters, _plain(pa.array(clusters, pa.string()), self._single).to_pylist(), strict=True)
 
 
 class Rolling:

@@ -108,7 +108,7 @@ def _page(spec: OverlapSpec, folder: Path, report: dict[str, Any], matches: Sequ
 
 def _refusal(spec: OverlapSpec, folder: Path, report: dict[str, Any], matches: Sequence[dict[str, Any]]) -> str:
     """What a person is told who wants nothing to overlap."""
-    named = [f"\n  training row {one['training_row']}, test row {one['test_row']}: {one['spans'][:1]}" for one in matches[:NAMED]]
+    named = [f"\n  training row {one['training_row']}, test row {one['test_row']}: {' … '.join(one['spans'])}" for one in matches[:NAMED]]
     more = report["matches"]["pairs"] - len(named)
     return (
         f"{report['training']['overlapping']:,} training rows of {spec.dataset} overlap with"
