@@ -150,10 +150,9 @@ class Plan:
 
     def _trained_on(self, name: str) -> str:
         """The data that experiments on dataset `name` train on; its overlap with every evaluation is planned."""
-        options = self.config.datasets[name].decontaminate
+        options, prepared = self.config.datasets[name].decontaminate, self._dataset(name)
         overlaps = {evaluation: self._overlap(name, evaluation) for evaluation in self.config.evaluations}
         dropped = {evaluation: path for evaluation, path in overlaps.items() if options.policy == "drop" and options.counts(evaluation)}
-        prepared = self._dataset(name)
         if not dropped:
             return prepared
         return self._add(f"results/datasets/{name}/clean", DecontaminateSpec(dataset=prepared, overlaps=dropped))
