@@ -139,7 +139,9 @@ def test_datasets_that_are_each_others_evaluation_make_no_circle() -> None:
         "models": {"m": {"source": "file://rows.csv"}},
         "datasets": datasets,
         "evaluations": {name: {"dataset": name} for name in datasets},
-        "experiments": {f"on-{name}": {"method": "sft", "model": "m", "dataset": name, "evaluations": ["one", "other"]} for name in datasets},
+        "experiments": {
+            f"on-{name}": {"method": "sft", "model": "m", "dataset": name, "evaluations": ["one", "other"]} for name in datasets
+        },
     }
     made = Plan(config.parse(data))
     assert {path for path in made.artifacts if "overlap" in path} == {
@@ -167,7 +169,10 @@ def test_all_that_a_model_was_trained_on_is_compared_with_what_it_is_measured_on
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"policy": "drop", "evaluations": ["ee"]}, "datasets.d.decontaminate.evaluations.0: `ee` is not defined in `evaluations`, did you mean `e`?"),
+        (
+            {"policy": "drop", "evaluations": ["ee"]},
+            "datasets.d.decontaminate.evaluations.0: `ee` is not defined in `evaluations`, did you mean `e`?",
+        ),
         ({"policy": "dropp"}, "must be 'report', 'drop' or 'fail'"),
         ({"evaluations": ["e"]}, "would be ignored"),
         ({"ngram_size": 1}, "must be at least 2"),
