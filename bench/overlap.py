@@ -1,4 +1,4 @@
-"""The stage `overlap` on many training rows: seconds, memory, and whether it found what was planted: `python -m bench.overlap`. Never a test.
+"""The stage `overlap` on many training rows, and whether it finds what was planted: `python -m bench.overlap`. Never a test.
 
 Words are drawn by Zipf's law from 50,000. Every thousandth training row has 13 to 100 words of a test row in it, every thousandth after
 that 12, one too few.
@@ -45,8 +45,8 @@ def lay(folder: Path, rows: int, test_rows: int) -> set[int]:
         for number, words in enumerate(texts(rows, chance)):
             if number % PLANTED < 2:
                 size = chance.randint(13, 100) if number % PLANTED == 0 else 12
-                begin, place = chance.randrange(WORDS - size), chance.randrange(WORDS - size)
-                words[place : place + size] = chance.choice(test)[begin : begin + size]
+                begin, place = chance.randrange(WORDS - size), chance.randrange(WORDS - size - 1)
+                words[place : place + size + 2] = ["before", *chance.choice(test)[begin : begin + size], "after"]
                 planted.update({number} if size > 12 else ())
             held.append(" ".join(words))
             if len(held) == datasets.SHARD or number == rows - 1:
@@ -79,12 +79,10 @@ def main() -> None:
             raise SystemExit(cost.said[-3000:])
         found = set(pq.read_table(folder / "overlap/e/training_rows.parquet")["row"].to_pylist())
         report = json.loads((folder / "overlap/e/report.json").read_bytes())
-    print(
-        f"{options.rows:,} rows of {WORDS} words, {options.test_rows:,} test rows: {cost.wall:.1f} s, {cost.cpu:.1f} CPU s, {cost.memory / 1e6:.0f} MB"
-    )
-    print(
-        f"{len(found & planted)} of {len(planted)} planted rows found, {len(found - planted)} others; {report['test']['overlapping']} test rows"
-    )
+    print(f"{options.rows:,} rows of {WORDS} words, {options.test_rows:,} test rows")
+    print(f"{cost.wall:.1f} s, {cost.cpu:.1f} CPU s, {cost.memory / 1e6:.0f} MB")
+    print(f"found {len(found & planted)} of {len(planted)} planted rows, {len(found - planted)} others")
+    print(f"{report['test']['overlapping']} test rows overlap")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def texts(folder: Path, part: str) -> Iterator[pa.Array]:
     import pyarrow.parquet as pq
 
     for shard in datasets.shards(folder, part):
-        file = pq.ParquetFile(shard)
+        file = pq.ParquetFile(shard, pre_buffer=False, buffer_size=1 << 20)  # in pieces, or a shard's column is read at once
         columns = [name for name in base.text_columns(file.schema_arrow.empty_table(), ()) if name not in LABELS]
         for batch in file.iter_batches(BATCH, columns=columns):
             table = pa.Table.from_batches([batch])
@@ -69,7 +69,7 @@ class _Index:
         import numpy as np
 
         likely = np.flatnonzero(self._some[hashes & self._mask])
-        first = np.searchsorted(self.hashes, hashes[likely])
+        first: Array = np.searchsorted(self.hashes, hashes[likely])
         there = self.hashes[np.minimum(first, len(self.hashes) - 1)] == hashes[likely]
         return likely[there], first[there]
 
@@ -78,7 +78,7 @@ class _Index:
         import numpy as np
 
         counts = np.searchsorted(self.hashes, self.hashes[first], side="right") - first
-        numbers = np.repeat(np.arange(len(first)), counts)
+        numbers: Array = np.repeat(np.arange(len(first)), counts)
         return self.places[np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + first[numbers]], numbers
 
 
@@ -101,7 +101,8 @@ class TestRows:
         self.lengths = np.where(self.units >= min(SHORTEST, self._size), np.minimum(self.units, self._size), 0)
         self._starts = np.concatenate([[0], np.cumsum(self.units)])
         self._weights = np.random.default_rng(0).integers(2**64, size=len(self._vocabulary) + 1, dtype=np.uint64)
-        self._found, self._left_out = np.zeros((2, len(self._codes)), bool)
+        self._found: Array = np.zeros(len(self._codes), bool)
+        self._left_out: Array = np.zeros(len(self._codes), bool)
         self.templates = 0
         hashes = ngrams.Rolling(self._weights[self._codes])
         indexes = [self._indexed(int(size), hashes) for size in np.unique(self.lengths[self.lengths > 0])]
@@ -199,7 +200,7 @@ class TestRows:
         order = np.lexsort((places, training, test))
         test, training, places = test[order], training[order], places[order]
         begins = np.flatnonzero(np.r_[True, (test[1:] != test[:-1]) | (training[1:] != training[:-1])][: len(test)])
-        number = np.repeat(np.arange(len(begins)), np.diff(np.r_[begins, len(test)]))
+        number: Array = np.repeat(np.arange(len(begins)), np.diff(np.r_[begins, len(test)]))
         covered = np.bincount(number, self._covered(places, test, number), len(begins))
         columns = {"test_row": test[begins], "training_row": training[begins], "ngrams": np.bincount(number, minlength=len(begins))}
         return pa.table({**columns, "share": covered / self.units[test[begins]]})

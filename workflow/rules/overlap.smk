@@ -1,9 +1,7 @@
 rule overlap:
     input:
         spec="results/datasets/{name}/overlap/{evaluation}/spec.json",
-        parts=lambda w: PLAN.inputs(
-            f"results/datasets/{w.name}/overlap/{w.evaluation}"
-        ),
+        parts=lambda w: PLAN.inputs(f"results/datasets/{w.name}/overlap/{w.evaluation}"),
     output:
         "results/datasets/{name}/overlap/{evaluation}/manifest.json",
     log:
