@@ -33,6 +33,8 @@ wildcard_constraints:
     experiment="|".join(map(re.escape, PLAN.config.experiments)) or "none",
     dataset="|".join(map(re.escape, PLAN.config.datasets)) or "none",
     mixture="|".join(map(re.escape, PLAN.config.mixtures)) or "none",
+    prepared="|".join(map(re.escape, [*PLAN.config.datasets, *PLAN.config.mixtures]))
+    or "none",
     evaluation="|".join(map(re.escape, PLAN.config.evaluations)) or "none",
     name="[^/]+",
     run=r"base|seed\d+",
@@ -55,6 +57,8 @@ for stage in (
     "prepare",
     "mix",
     "expect",
+    "overlap",
+    "decontaminate",
     "tokenize",
     "train",
     "evaluate",

@@ -19,6 +19,7 @@ SILENT = {
     "polar_tools/py.typed": "type hints are shipped",
     "polar_tools/stages/report.html.jinja": "the report's page",
     "polar_tools/stages/prepare.html.jinja": "the page of a dataset",
+    "polar_tools/stages/overlap.html.jinja": "the page of a training set and an evaluation",
     "polar_tools/stages/page.css": "how all pages look",
     "pyproject.toml": "dependencies, extras by purpose; ruff, mypy, pytest, layers",
     "slurm": "link to profiles/slurm, where `snakemake --profile slurm` looks for it",

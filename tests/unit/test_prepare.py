@@ -134,6 +134,7 @@ def test_columns_may_be_named_by_position(tmp_path: Path) -> None:
         ("format=cvs", "did you mean `csv`"),
         ("shape=alpacca", "did you mean `alpaca`"),
         ("x", "FIELD=VALUE"),
+        ("decontaminate={policy: drop}", "needs the evaluations"),
     ],
 )
 def test_a_typo_is_told(setting: str, says: str, tmp_path: Path) -> None:
