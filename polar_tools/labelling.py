@@ -138,5 +138,5 @@ def _straddles(inner: Tokenizer, text: str, char: int, ids: list[int], prompt: l
     return (
         f"the token {token!r} stands across the border between prompt and answer, {text[max(0, char - SHOWN) : char]!r} and "
         f"{text[char : char + SHOWN]!r}: a model that is given the prompt sees other tokens than in training; "
-        "move what separates the two, such as a blank, from the prompt's end to the answer's beginning"
+        "take blanks away there, or move them from the prompt's end to the answer's beginning"
     )

@@ -124,7 +124,7 @@ def refuse_special(tokenizer: PreTrainedTokenizerBase, rows: Iterable[Iterable[t
                 )
 
 
-def check(tokenizer: PreTrainedTokenizerBase, example: Example, end: int | None, beginnings: int, prompted: bool, cut: str | None) -> None:
+def check(found: Marks, example: Example, end: int | None, beginnings: int, prompted: bool, cut: str | None) -> None:
     """Raise DataError for an example that begins, ends or is masked as none should be.
 
     `end` is the last token that is trained on; BOS may stand `beginnings` times; `prompted` says that not everything is trained on;
@@ -136,14 +136,14 @@ def check(tokenizer: PreTrainedTokenizerBase, example: Example, end: int | None,
         raise DataError("no token of it would be trained on; is max_length too short for its answer?")
     if prompted and not ignored:
         raise DataError("all of it would be trained on, for it has no prompt, or max_length is too short for it")
-    _check_beginning(marks(tokenizer), ids, beginnings, cut == "cut_left")
+    _check_beginning(found, ids, beginnings, cut == "cut_left")
     last = labels[-1] if labels[-1] != IGNORED else next(label for label in reversed(labels) if label != IGNORED)
     if end is not None and last != end and cut != "cut_right":
         raise DataError("what is trained on doesn't end with the token at which generation stops")
 
 
 def _check_beginning(found: Marks, ids: list[int], beginnings: int, cut: bool) -> None:
-    opening, size = list(found.opening), len(found.opening)
+    opening, size = [*found.opening], len(found.opening)
     if opening and not cut and ids[:size] != opening:
         raise DataError(
             f"doesn't begin with `{found.opening_text}`, with which this tokenizer begins every text; "

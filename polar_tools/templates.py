@@ -18,27 +18,24 @@ if TYPE_CHECKING:
 Turn = Mapping[str, Any]
 """A message: `role`, `content` (text, or a list of parts) and what else a template knows, such as `tool_calls`."""
 
-_TEXT = """\
-{%- macro text(message) -%}
+_PARTS = """\
+{%- macro parts(message) -%}
 {%- if message['tool_calls'] -%}
 {{ raise_exception('this template knows no tool calls; choose `tokenizer`, or write one that does') }}
 {%- endif -%}
-{%- if message['content'] is string -%}
-{{ message['content'] }}
-{%- else -%}
 {%- for part in message['content'] or [] -%}
 {%- if part['text'] is not string -%}{{ raise_exception('this template knows no parts but text; write one that does') }}{%- endif -%}
 {{ part['text'] }}
 {%- endfor -%}
-{%- endif -%}
 {%- endmacro -%}
 """
+_TEXT = "(message['content'] if message['content'] is string and not message['tool_calls'] else parts(message))"
 BUILT_IN = {
-    "chatml": _TEXT + "{% for message in messages %}"
-    "{{ '<|im_start|>' + message['role'] + '\n' + text(message) + '<|im_end|>\n' }}"
+    "chatml": _PARTS + "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + " + _TEXT + " + '<|im_end|>\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}",
-    "zephyr": _TEXT + "{% for message in messages %}"
-    "{{ '<|' + message['role'] + '|>\n' + text(message) + eos_token + '\n' }}"
+    "zephyr": _PARTS + "{% for message in messages %}"
+    "{{ '<|' + message['role'] + '|>\n' + " + _TEXT + " + eos_token + '\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}",
 }
 """Chat templates of our own: OpenAI's ChatML, and that of HuggingFaceH4/zephyr-7b-beta."""

@@ -159,13 +159,13 @@ fit = base.fit
 
 def check(config: Config, processor: PreTrainedTokenizerBase, row: base.Row, example: base.Example) -> None:
     """Raise DataError for an example with BOS, end or mask as none should be. A row that was cut may lack what was cut off."""
-    has_turns = _has_turns(config, row)
+    found, has_turns = marks.marks(processor), _has_turns(config, row)
     marks.check(
-        processor,
+        found,
         example,
-        end=marks.end_of_turn(processor) if has_turns else marks.marks(processor).eos if config.add_eos_token else None,
+        end=marks.end_of_turn(processor) if has_turns else found.eos if config.add_eos_token else None,
         beginnings=_exchanges(row),
-        prompted=_columns(config, row) != ["text"],
+        prompted=has_turns or _columns(config, row) != ["text"],
         cut=config.on_too_long if len(example["input_ids"]) == config.max_length else None,
     )
 
