@@ -31,11 +31,16 @@ def place(assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return tmp_path
 
 
-def tokenize(place: Path, *fields: str, columns: str = "{prompt: question, completion: answer}") -> tuple[str, int]:
-    """What a person reads of all commands up to `polar-tools tokenize`, with these fields in the experiment, and the exit status."""
+def tokenize(place: Path, *fields: str, columns: str = "{prompt: question, completion: answer}", test: str = "rows.csv") -> tuple[str, int]:
+    """What a person reads of all commands up to `polar-tools tokenize`, with these fields in the experiment, and the exit status.
+
+    Where the untouched model is evaluated, on the rows of the file `test`, it is that command's.
+    """
     text = CONFIG.partition("experiments:")[0] + EXPERIMENT + "".join(f"    {field}\n" for field in fields)
     text = text.replace("source: file://assets/rows.csv", "source: file://rows.csv")
     text = text.replace("columns: {prompt: question, completion: answer}", f"columns: {columns}").replace("test_size: 12", "test_size: 1")
+    text = text.replace("evaluations:", f"  tested: {{source: file://{test}, split: {{test_size: 2}}}}\nevaluations:", 1)
+    text = text.replace("dataset: sayings\n    metrics", "dataset: tested\n    metrics")
     (place / "config.yaml").write_text(text, encoding="utf-8")
     commands = [["check", "config.yaml"]]
     for command in commands:
@@ -54,7 +59,8 @@ def planned(file: Path) -> list[list[str]]:
     plan.settle()
     names = {"mirror": "pull-push", "prepare": "prepare", "tokenize": "tokenize"}
     stages = [(made.spec.stage, path) for path, made in plan.artifacts.items()]
-    return [[names[stage], f"{path}/spec.json"] for stage, path in stages if stage in names]
+    commands = [[names[stage], f"{path}/spec.json"] for stage, path in stages if stage in names]
+    return commands + [["evaluate", f"{path}/spec.json"] for stage, path in stages if stage == "evaluate" and "/base/" in path]
 
 
 def first_row(place: Path) -> tuple[str, str]:
@@ -129,4 +135,12 @@ def test_special_token_in_the_data(place: Path) -> None:
     message, status = tokenize(place)
     assert r"its `completion` holds the text of the special token `<|im_end|>`" in message
     assert r"{name: pattern, column: completion, drop: '<\|im_end\|>'}" in message
+    assert status == 2
+
+
+def test_special_token_in_the_data_of_an_evaluation_names_the_test_row(place: Path) -> None:
+    (place / "bad.csv").write_text("prompt,completion\n" + "what?,an end<|im_end|>\nand?,fine\n" * 2, encoding="utf-8")
+    message, status = tokenize(place, "evaluations: [sayings]", test="bad.csv")
+    assert "test row " in message
+    assert "its `completion` holds the text of the special token" in message
     assert status == 2
