@@ -1,7 +1,8 @@
 """The work of `tokenize` beside the bare `tokenizers` library on the same texts, batch by batch in turns: `make bench`. Never a test.
 
 Wikipedia's extracts, put together anew for each row, as plain text, prompt and completion, and dialogues. Ours is what the stage calls for
-a batch: render, fit, check. Theirs is `encode_batch` on the texts that ours ends up with, so it needs no templates, masks or checks.
+a batch: render, fit, check. Theirs is `encode_batch` on the texts that ours ends up with, so it needs no templates, masks or checks. The
+whole stage also reads the rows, measures them, and writes tokens and a report.
 """
 
 from __future__ import annotations
@@ -144,12 +145,27 @@ def measure(tokenizer: Any, fields: dict[str, Any], rows: list[Row]) -> tuple[li
     return bare, made, tokens / len(rows)
 
 
-def line(what: str, rows: int, bare: list[Cost], made: list[Cost], tokens: float) -> str:
-    """One line of the table: rows a second, and medians of the ratios of neighbours."""
+def whole_stage(tokenizer: Any, fields: dict[str, Any], rows: list[Row], folder: Path) -> Cost:
+    """The stage from Parquet to Parquet."""
+    from polar_tools import datasets
+    from polar_tools.methods import sft
+    from polar_tools.specs import TokenizeSpec
+    from polar_tools.stages import tokenize
+
+    tokenizer.save_pretrained(folder / "model")
+    datasets.write_rows(rows, folder / "data", "train")
+    (folder / "made").mkdir()
+    config = sft.Config(model=str(folder / "model"), dataset=str(folder / "data"), max_length=4096, on_too_long="cut_right", **fields)
+    return watched(lambda: tokenize.run(TokenizeSpec(experiment=config), folder / "made"))
+
+
+def line(what: str, rows: int, bare: list[Cost], made: list[Cost], tokens: float, stage: Cost) -> str:
+    """One line of the table: rows a second, medians of the ratios of neighbours, and the stage beside all of the bare library's batches."""
     wall = statistics.median(theirs.wall / our.wall for theirs, our in zip(bare, made, strict=True))
     cpu = statistics.median(theirs.cpu / our.cpu for theirs, our in zip(bare, made, strict=True))
     speeds = " ".join(f"{rows / sum(cost.wall for cost in costs):8,.0f}" for costs in (bare, made))
-    return f"{what:56} {tokens:6.0f} {speeds} {wall:8.1%} {cpu:8.1%}"
+    whole = f"{sum(cost.wall for cost in bare) / stage.wall:8.1%} {sum(cost.cpu for cost in bare) / stage.cpu:8.1%}"
+    return f"{what:56} {tokens:6.0f} {speeds} {wall:8.1%} {cpu:8.1%} {whole}"
 
 
 def main() -> None:
@@ -163,13 +179,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="polar-bench-") as name:
         made = texts(Path(name), options.rows)
         print(f"{options.rows:,} rows, {options.threads} threads of tokenizers, batches of {BATCH:,}, in turns")
-        print(f"{'':56} {'tokens':>6} {'bare/s':>8} {'ours/s':>8} {'wall':>8} {'CPU':>8}")
+        print(f"{'':56} {'tokens':>6} {'bare/s':>8} {'ours/s':>8} {'wall':>8} {'CPU':>8} {'stage':>8} {'CPU':>8}")
         for model, tokenizer in tokenizers(Path(name)).items():
             for kind, (fields, shaped) in KINDS.items():
-                costs = measure(tokenizer, fields, [shaped(text) for text in made])
-                print(line(f"{model}: {kind}", options.rows, *costs), flush=True)
-    print("bare: Tokenizer.encode_batch on the final texts; ours: methods.sft render, fit and check; wall and CPU: ours in shares of bare,")
-    print("by rows a second, medians over the batches")
+                rows = [shaped(text) for text in made]
+                costs = measure(tokenizer, fields, rows)
+                with tempfile.TemporaryDirectory(dir=name) as place:
+                    stage = whole_stage(tokenizer, fields, rows, Path(place))
+                print(line(f"{model}: {kind}", options.rows, *costs, stage), flush=True)
+    print("bare: Tokenizer.encode_batch on the final texts; ours: methods.sft render, fit and check; stage: all of it;")
+    print("in shares of what the bare library reaches by wall and CPU time, medians over the batches but for the stage")
 
 
 if __name__ == "__main__":
