@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polar_tools.filters.base import ROW, require
+from polar_tools.formats.base import ahead
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SHARD = 100_000
-"""Rows of a shard at most."""
+SHARD = 100_000, 128 << 20
+"""Rows and bytes at which a shard ends."""
+GROUP = 10_000, 16 << 20
+"""Rows and bytes at which a row group of a shard ends."""
+UNIT = 100
+"""Rows that stay together: where a shard or a group ends is decided after so many, however the rows came."""
 
 
 def choose_columns(table: pa.Table, columns: dict[str, str]) -> pa.Table:
@@ -36,12 +41,14 @@ def shards(folder: Path, name: str) -> list[Path]:
 
 
 def write_shards(chunks: Iterable[pa.Table], folder: Path, name: str) -> None:
-    """Tables of one schema as NAME-00000.parquet and so on: the same bytes for the same rows, however they are cut into tables."""
-    import pyarrow.parquet as pq
+    """Tables of one schema as NAME-00000.parquet and so on: the same bytes for the same rows, however they are cut into tables.
 
+    Some shards are written at the same time; no more than a few are in memory.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for number, table in enumerate(_regrouped(chunks, SHARD)):
-        pq.write_table(table.combine_chunks().replace_schema_metadata(None), folder / f"{name}-{number:05}.parquet", compression="zstd")
+    shards = enumerate(_gathered(_regrouped(chunks, UNIT), *SHARD))
+    for _ in ahead(lambda shard: _write(shard[1], folder / f"{name}-{shard[0]:05}.parquet"), shards):
+        pass
 
 
 def write_rows(rows: Sequence[dict[str, Any]], folder: Path, name: str) -> None:
@@ -51,19 +58,54 @@ def write_rows(rows: Sequence[dict[str, Any]], folder: Path, name: str) -> None:
     write_shards([pa.Table.from_pylist(list(rows))], folder, name)
 
 
-def _regrouped(chunks: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
-    """The same rows in tables of `size`, but for the last."""
+def _write(tables: list[pa.Table], path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetWriter(path, tables[0].schema, compression="zstd") as writer:
+        for group in _gathered(tables, *GROUP):
+            writer.write_table(_merged(group))
+
+
+def _merged(tables: list[pa.Table]) -> pa.Table:
+    """One table without gaps."""
     import pyarrow as pa
 
+    return pa.concat_tables(tables).combine_chunks().replace_schema_metadata(None)
+
+
+def _gathered(tables: Iterable[pa.Table], rows: int, size: int) -> Iterator[list[pa.Table]]:
+    """The same tables in lists that have so many rows or bytes, but for the last."""
+    held: list[pa.Table] = []
+    counted = measured = 0
+    for table in tables:
+        held.append(table)
+        counted += table.num_rows
+        measured += _size(table)
+        if counted >= rows or measured >= size:
+            yield held
+            held, counted, measured = [], 0, 0
+    if held:
+        yield held
+
+
+def _size(table: pa.Table) -> int:
+    """Bytes of the rows alone: unlike `nbytes` the same wherever they were cut from."""
+    import pyarrow as pa
+
+    return sum(pa.ipc.get_record_batch_size(batch) for batch in table.to_batches())
+
+
+def _regrouped(chunks: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
+    """The same rows in tables of `size`, each without gaps, but for the last."""
     held: list[pa.Table] = []
     count = 0
     for table in chunks:
         while count + table.num_rows >= size:
             head = table.slice(0, size - count)
-            yield pa.concat_tables([*held, head])
+            yield _merged([*held, head])
             table, held, count = table.slice(head.num_rows), [], 0
         if table.num_rows:
             held.append(table)
             count += table.num_rows
     if held:
-        yield pa.concat_tables(held)
+        yield _merged(held)
