@@ -3,7 +3,8 @@
 A format is a file with
 
 - SUFFIXES: the endings of its files (below that of a compression);
-- schema(file, known, bad): the columns of one file. `known` is the schema of the files before, whose types it may go on with;
+- schema(file, known): the columns of one file. `known` is the schema of the files before, whose types it may go on with. Rows that
+  can't be read are passed over;
 - read(file, schema, bad): its rows as tables of `schema` and ROW, numbered from 0 within the file. A row that can't be read is handed
   to `bad`, keeps its number, and the next one is read.
 

@@ -18,7 +18,7 @@ ROWS = 10_000
 BYTES = 32 << 20
 
 
-def schema(file: File, known: pa.Schema | None, bad: OnBad) -> pa.Schema:
+def schema(file: File, known: pa.Schema | None) -> pa.Schema:
     """The columns of `file`."""
     import pyarrow.parquet as pq
 

@@ -42,7 +42,7 @@ class Header(NamedTuple):
     lines: int
 
 
-def schema(file: File, known: pa.Schema | None, bad: OnBad) -> pa.Schema:
+def schema(file: File, known: pa.Schema | None) -> pa.Schema:
     """The columns of the header, all text."""
     return delimited_schema(file, ",")
 
