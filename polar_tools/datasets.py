@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polar_tools import ahead
 from polar_tools.filters.base import ROW, require
-from polar_tools.formats.base import ahead
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SHARD = 100_000, 128 << 20
-"""Rows and bytes at which a shard ends."""
+SHARD = 100_000
+"""Rows at which a shard ends."""
 GROUP = 10_000, 16 << 20
 """Rows and bytes at which a row group of a shard ends."""
 UNIT = 100
-"""Rows that stay together: where a shard or a group ends is decided after so many, however the rows came."""
+"""Rows that stay together: where a row group ends is decided after so many, however the rows came."""
 
 
 def choose_columns(table: pa.Table, columns: dict[str, str]) -> pa.Table:
@@ -41,14 +43,11 @@ def shards(folder: Path, name: str) -> list[Path]:
 
 
 def write_shards(chunks: Iterable[pa.Table], folder: Path, name: str) -> None:
-    """Tables of one schema as NAME-00000.parquet and so on: the same bytes for the same rows, however they are cut into tables.
-
-    Some shards are written at the same time; no more than a few are in memory.
-    """
+    """Tables of one schema as NAME-00000.parquet and so on: the same bytes for the same rows, however they are cut into tables."""
     folder.mkdir(parents=True, exist_ok=True)
-    shards = enumerate(_gathered(_regrouped(chunks, UNIT), *SHARD))
-    for _ in ahead(lambda shard: _write(shard[1], folder / f"{name}-{shard[0]:05}.parquet"), shards):
-        pass
+    groups = map(_merged, _gathered(_regrouped(chunks, UNIT), *GROUP))
+    for number, shard in itertools.groupby(_by_shard(groups), key=itemgetter(0)):
+        _write((group for _, group in shard), folder / f"{name}-{number:05}.parquet")
 
 
 def write_rows(rows: Sequence[dict[str, Any]], folder: Path, name: str) -> None:
@@ -58,12 +57,22 @@ def write_rows(rows: Sequence[dict[str, Any]], folder: Path, name: str) -> None:
     write_shards([pa.Table.from_pylist(list(rows))], folder, name)
 
 
-def _write(tables: list[pa.Table], path: Path) -> None:
+def _write(groups: Iterator[pa.Table], path: Path) -> None:
     import pyarrow.parquet as pq
 
-    with pq.ParquetWriter(path, tables[0].schema, compression="zstd") as writer:
-        for group in _gathered(tables, *GROUP):
-            writer.write_table(_merged(group))
+    first = next(groups)
+    with pq.ParquetWriter(path, first.schema, compression="zstd") as writer:
+        ahead.each(writer.write_table, itertools.chain([first], groups))
+
+
+def _by_shard(groups: Iterable[pa.Table]) -> Iterator[tuple[int, pa.Table]]:
+    """Each row group with the number of its shard."""
+    number = rows = 0
+    for group in groups:
+        yield number, group
+        rows += group.num_rows
+        if rows >= SHARD:
+            number, rows = number + 1, 0
 
 
 def _merged(tables: list[pa.Table]) -> pa.Table:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from polar_tools import ahead
 from polar_tools.errors import DataError
 from polar_tools.formats import base
 
@@ -67,7 +68,7 @@ def delimited_schema(file: File, delimiter: str) -> pa.Schema:
 def delimited(file: File, schema: pa.Schema, bad: OnBad, delimiter: str) -> Iterator[pa.Table]:
     """The rows of `file`, in the order of columns of `schema`."""
     header, row = _header(file, delimiter), 0
-    for (line, data, _), table in base.ahead(lambda piece: _regular(piece[1], header) if piece[2] else None, _pieces(file, header)):
+    for (line, data, _), table in ahead.mapped(lambda piece: _regular(piece[1], header) if piece[2] else None, _pieces(file, header)):
         if table is not None:
             yield base.counted(table, row).select([*schema.names, base.ROW])
             row += table.num_rows

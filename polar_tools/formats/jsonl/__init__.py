@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from polar_tools import ahead
 from polar_tools.formats import base
 from polar_tools.formats.jsonl.parsing import complaint, parsed, surveyed
 from polar_tools.formats.jsonl.types import Refused, Types, parse
@@ -51,7 +52,7 @@ def places(file: File) -> Iterator[tuple[int, bytes]]:
 def survey(blocks: Iterable[Block], known: pa.Schema | None) -> pa.Schema:
     """The columns of all rows, of the types that `known` begins and the rows go on with."""
     types = Types(known)
-    for block, found in base.ahead(lambda block: surveyed(block.data, types.schema()), blocks):
+    for block, found in ahead.mapped(lambda block: surveyed(block.data, types.schema()), blocks):
         if found is None or not types.take_all(found.schema):
             for _, raw in block.places():
                 with contextlib.suppress(Refused):  # which is told when the rows are read
@@ -62,7 +63,7 @@ def survey(blocks: Iterable[Block], known: pa.Schema | None) -> pa.Schema:
 def tables(blocks: Iterable[Block], file: File, schema: pa.Schema, bad: OnBad) -> Iterator[pa.Table]:
     """The rows as tables of `schema`."""
     row = 0
-    for block, found in base.ahead(lambda block: parsed(block.data, schema), blocks):
+    for block, found in ahead.mapped(lambda block: parsed(block.data, schema), blocks):
         if found is not None:
             yield base.counted(found.select(schema.names), row)
             row += found.num_rows
