@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polar_tools import ahead
 from polar_tools.filters.base import ROW, require
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 SHARD = 100_000
-"""Rows of a shard at most."""
+"""Rows at which a shard ends."""
+GROUP = 10_000, 16 << 20
+"""Rows and bytes at which a row group of a shard ends."""
+UNIT = 100
+"""Rows that stay together: where a row group ends is decided after so many, however the rows came."""
 ROWS = 10_000
 """Rows of a table that is read at once."""
 
@@ -64,11 +71,10 @@ def tables(folder: Path, name: str, schema: pa.Schema | None = None) -> Iterator
 
 def write_shards(chunks: Iterable[pa.Table], folder: Path, name: str) -> None:
     """Tables of one schema as NAME-00000.parquet and so on: the same bytes for the same rows, however they are cut into tables."""
-    import pyarrow.parquet as pq
-
     folder.mkdir(parents=True, exist_ok=True)
-    for number, table in enumerate(_regrouped(chunks, SHARD)):
-        pq.write_table(table.combine_chunks().replace_schema_metadata(None), folder / f"{name}-{number:05}.parquet", compression="zstd")
+    groups = map(_merged, _gathered(_regrouped(chunks, UNIT), *GROUP))
+    for number, shard in itertools.groupby(_by_shard(groups), key=itemgetter(0)):
+        _write((group for _, group in shard), folder / f"{name}-{number:05}.parquet")
 
 
 def write_rows(rows: Sequence[dict[str, Any]], folder: Path, name: str) -> None:
@@ -78,19 +84,64 @@ def write_rows(rows: Sequence[dict[str, Any]], folder: Path, name: str) -> None:
     write_shards([pa.Table.from_pylist(list(rows))], folder, name)
 
 
-def _regrouped(chunks: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
-    """The same rows in tables of `size`, but for the last."""
+def _write(groups: Iterator[pa.Table], path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    first = next(groups)
+    with pq.ParquetWriter(path, first.schema, compression="zstd") as writer:
+        ahead.each(writer.write_table, itertools.chain([first], groups))
+
+
+def _by_shard(groups: Iterable[pa.Table]) -> Iterator[tuple[int, pa.Table]]:
+    """Each row group with the number of its shard."""
+    number = rows = 0
+    for group in groups:
+        yield number, group
+        rows += group.num_rows
+        if rows >= SHARD:
+            number, rows = number + 1, 0
+
+
+def _merged(tables: list[pa.Table]) -> pa.Table:
+    """One table without gaps."""
     import pyarrow as pa
 
+    return pa.concat_tables(tables).combine_chunks().replace_schema_metadata(None)
+
+
+def _gathered(tables: Iterable[pa.Table], rows: int, size: int) -> Iterator[list[pa.Table]]:
+    """The same tables in lists that have so many rows or bytes, but for the last."""
+    held: list[pa.Table] = []
+    counted = measured = 0
+    for table in tables:
+        held.append(table)
+        counted += table.num_rows
+        measured += _size(table)
+        if counted >= rows or measured >= size:
+            yield held
+            held, counted, measured = [], 0, 0
+    if held:
+        yield held
+
+
+def _size(table: pa.Table) -> int:
+    """Bytes of the rows alone: unlike `nbytes` the same wherever they were cut from."""
+    import pyarrow as pa
+
+    return sum(pa.ipc.get_record_batch_size(batch) for batch in table.to_batches())
+
+
+def _regrouped(chunks: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
+    """The same rows in tables of `size`, each without gaps, but for the last."""
     held: list[pa.Table] = []
     count = 0
     for table in chunks:
         while count + table.num_rows >= size:
             head = table.slice(0, size - count)
-            yield pa.concat_tables([*held, head])
+            yield _merged([*held, head])
             table, held, count = table.slice(head.num_rows), [], 0
         if table.num_rows:
             held.append(table)
             count += table.num_rows
     if held:
-        yield pa.concat_tables(held)
+        yield _merged(held)

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Self
 
 from polar_tools import discovery
 from polar_tools.errors import DataError
-from polar_tools.formats.base import ROW, BadRow, File, OnBad
+from polar_tools.formats.base import ROW, BadRow, File
 from polar_tools.selection import ALL, Selection, refuse_unasked_splits
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def read(
     calls the selection.
     """
     module, files = find(folder, format, selection, field)
-    schema = _common_schema(module, files, folder, _stop if quarantine is None else _pass_over)
+    schema = _common_schema(module, files, folder)
     first = good = bad = 0
     for file in files:
         tally = _Tally(quarantine, first)
@@ -139,14 +139,14 @@ def _of_format(module: ModuleType, files: Sequence[File], named: bool) -> list[F
     return own or ([file for file in files if file.suffix in every] or list(files) if named else [])
 
 
-def _common_schema(module: ModuleType, files: Sequence[File], folder: Path, bad: OnBad) -> pa.Schema:
+def _common_schema(module: ModuleType, files: Sequence[File], folder: Path) -> pa.Schema:
     """The schema that holds the rows of all files; raises DataError where their columns differ."""
     import pyarrow as pa
 
     common: pa.Schema | None = None
     before: File | None = None
     for file in files:
-        schema = module.schema(file, common, bad)
+        schema = module.schema(file, common)
         if ROW in schema.names:
             raise DataError(f"{file.name} has a column `{ROW}`, a name that is taken; call it something else")
         if len(set(schema.names)) < len(schema.names):
@@ -186,10 +186,6 @@ class _Tally:
 
 def _stop(bad: BadRow) -> None:
     raise DataError(f"{bad}; `on_bad_row: quarantine` would set such rows aside")
-
-
-def _pass_over(bad: BadRow) -> None:
-    """Say nothing of a bad row: it is met again when the rows are read."""
 
 
 def _renumbered(table: pa.Table, first: int) -> pa.Table:

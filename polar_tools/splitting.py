@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from polar_tools.config import Split
@@ -35,12 +36,21 @@ def sides(rows: Spool, options: Split | None) -> Sides:
 
 
 def _by_row(rows: Spool, options: Split) -> Any:
-    from sklearn.model_selection import train_test_split
+    """As scikit-learn's train_test_split, whose import alone would take a second where no label has to keep its share."""
+    import numpy as np
 
-    labels = _column(rows, options.stratify, "stratify") if options.stratify else None
-    return train_test_split(
-        range(rows.rows), test_size=options.test_size, train_size=options.train_size, stratify=labels, random_state=options.seed
-    )
+    if options.stratify is not None:
+        from sklearn.model_selection import train_test_split
+
+        sizes = {"test_size": options.test_size, "train_size": options.train_size}
+        labels = _column(rows, options.stratify, "stratify")
+        return train_test_split(range(rows.rows), **sizes, stratify=labels, random_state=options.seed)
+    test = options.test_size if isinstance(options.test_size, int) else math.ceil(options.test_size * rows.rows)
+    train = rows.rows - test if options.train_size is None else options.train_size
+    if train < 1 or test + train > rows.rows:
+        raise ValueError(f"{test} rows to hold out and {max(train, 1)} to train on are more than there are")
+    order = np.random.RandomState(options.seed).permutation(rows.rows)
+    return order[test : test + train], order[:test]
 
 
 def _by_group(rows: Spool, options: Split) -> Any:

@@ -6,6 +6,8 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from polar_tools import ahead
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -14,20 +16,22 @@ class Spool:
     """The tables of an iterator, all of one schema, in a temporary file that has no name and is gone with this process."""
 
     def __init__(self, chunks: Iterable[pa.Table]) -> None:
-        import pyarrow as pa
-
         self.rows = 0
         self.schema: pa.Schema | None = None
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as this object)
-        writer = None
-        for table in chunks:
-            if writer is None:
-                self.schema = table.schema
-                writer = pa.ipc.new_stream(self._file, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
-            writer.write_table(table)
-            self.rows += table.num_rows
-        if writer is not None:
-            writer.close()
+        self._writer: pa.RecordBatchStreamWriter | None = None
+        ahead.each(self._write, chunks)
+        if self._writer is not None:
+            self._writer.close()
+
+    def _write(self, table: pa.Table) -> None:
+        import pyarrow as pa
+
+        if self._writer is None:
+            self.schema = table.schema
+            self._writer = pa.ipc.new_stream(self._file, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
+        self._writer.write_table(table)
+        self.rows += table.num_rows
 
     def __iter__(self) -> Iterator[pa.Table]:
         import pyarrow as pa

@@ -35,7 +35,8 @@ def _present(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
     present = pc.is_valid(column)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        present = pc.and_(present, pc.not_equal(pc.utf8_trim_whitespace(pc.fill_null(column, "")), ""))
+        blank = pc.or_(pc.equal(pc.binary_length(column), 0), pc.utf8_is_space(column))
+        present = pc.and_(present, pc.invert(pc.fill_null(blank, True)))
     if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
         present = pc.and_(present, pc.fill_null(pc.greater(pc.list_value_length(column), 0), False))
     return present

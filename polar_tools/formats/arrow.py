@@ -17,7 +17,7 @@ SUFFIXES = (".arrow", ".feather", ".ipc")
 MAGIC = b"ARROW1"
 
 
-def schema(file: File, known: pa.Schema | None, bad: OnBad) -> pa.Schema:
+def schema(file: File, known: pa.Schema | None) -> pa.Schema:
     """The columns of `file`."""
     with _batches(file) as (columns, _):
         return base.plain_schema(columns)

@@ -3,7 +3,8 @@
 A format is a file with
 
 - SUFFIXES: the endings of its files (below that of a compression);
-- schema(file, known, bad): the columns of one file. `known` is the schema of the files before, whose types it may go on with;
+- schema(file, known): the columns of one file. `known` is the schema of the files before, whose types it may go on with. Rows that
+  can't be read are passed over;
 - read(file, schema, bad): its rows as tables of `schema` and ROW, numbered from 0 within the file. A row that can't be read is handed
   to `bad`, keeps its number, and the next one is read.
 
@@ -15,12 +16,10 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from polar_tools.errors import DataError
 from polar_tools.filters.base import ROW as ROW
@@ -28,15 +27,10 @@ from polar_tools.filters.base import ROW as ROW
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
 CHUNK = 4 << 20
 """Bytes read at once."""
 LONGEST = 64 << 20
 """Bytes that one row may have where rows are lines of text."""
-THREADS = 2
-"""Pieces of a file that are parsed at the same time; pyarrow cuts each into smaller ones for its own threads."""
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".xz": "xz"}
 
 
@@ -166,19 +160,6 @@ def valid(file: File, format: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk, not the data
         raise DataError(f"{file.name} is not valid {format}: {error}") from error
-
-
-def ahead(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
-    """Every item with what `work` makes of it, in order; a few are worked on while others are still read."""
-    with ThreadPoolExecutor(THREADS) as pool:
-        waiting: deque[tuple[Item, Future[Result]]] = deque()
-        for item in items:
-            waiting.append((item, pool.submit(work, item)))
-            if len(waiting) > THREADS:
-                first, result = waiting.popleft()
-                yield first, result.result()
-        for first, result in waiting:
-            yield first, result.result()
 
 
 def count(data: bytes | memoryview, letter: bytes) -> int:

@@ -32,11 +32,11 @@ def select(files: Sequence[File]) -> list[File]:
     return [file for file in files if file.unpacked_name in MARKS]
 
 
-def schema(file: File, known: pa.Schema | None, bad: OnBad) -> pa.Schema:
+def schema(file: File, known: pa.Schema | None) -> pa.Schema:
     """The picture and the columns of the metadata; raises DataError where none names the pictures."""
     import pyarrow as pa
 
-    rows = _format(file).schema(file, _rows_schema(known) if known is not None else None, bad)
+    rows = _format(file).schema(file, _rows_schema(known) if known is not None else None)
     if NAME not in rows.names:
         raise DataError(f"{file.name} has no column `{NAME}` that names the picture of each row")
     if COLUMN in rows.names:

@@ -25,9 +25,9 @@ NEAR = 16
 """Letters from the end within which an error may come from the text having been cut there."""
 
 
-def schema(file: File, known: pa.Schema | None, bad: OnBad) -> pa.Schema:
+def schema(file: File, known: pa.Schema | None) -> pa.Schema:
     """The columns of all records of `file`."""
-    return jsonl.survey(_blocks(file), file, known, bad)
+    return jsonl.survey(_blocks(file), known)
 
 
 def read(file: File, schema: pa.Schema, bad: OnBad) -> Iterator[pa.Table]:

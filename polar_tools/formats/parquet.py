@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from polar_tools import ahead
 from polar_tools.formats import base
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ ROWS = 10_000
 BYTES = 32 << 20
 
 
-def schema(file: File, known: pa.Schema | None, bad: OnBad) -> pa.Schema:
+def schema(file: File, known: pa.Schema | None) -> pa.Schema:
     """The columns of `file`."""
     import pyarrow.parquet as pq
 
@@ -28,6 +29,10 @@ def schema(file: File, known: pa.Schema | None, bad: OnBad) -> pa.Schema:
 
 def read(file: File, schema: pa.Schema, bad: OnBad) -> Iterator[pa.Table]:
     """The rows of `file`, never a whole column of a row group at once."""
+    return ahead.taken(_tables(file, schema))
+
+
+def _tables(file: File, schema: pa.Schema) -> Iterator[pa.Table]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -23,9 +23,9 @@ def select(files: Sequence[File]) -> list[File]:
     return [file for state in files if state.path.name in MARKS for file in _listed(state, files)]
 
 
-def schema(file: File, known: pa.Schema | None, bad: OnBad) -> pa.Schema:
+def schema(file: File, known: pa.Schema | None) -> pa.Schema:
     """The columns of `file`."""
-    return arrow.schema(file, known, bad)
+    return arrow.schema(file, known)
 
 
 def read(file: File, schema: pa.Schema, bad: OnBad) -> Iterator[pa.Table]:

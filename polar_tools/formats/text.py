@@ -16,7 +16,7 @@ SUFFIXES = (".txt",)
 COLUMN = "text"
 
 
-def schema(file: File, known: pa.Schema | None, bad: OnBad) -> pa.Schema:
+def schema(file: File, known: pa.Schema | None) -> pa.Schema:
     """One column of text."""
     import pyarrow as pa
 

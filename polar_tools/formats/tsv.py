@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".tsv", ".tab")
 
 
-def schema(file: File, known: pa.Schema | None, bad: OnBad) -> pa.Schema:
+def schema(file: File, known: pa.Schema | None) -> pa.Schema:
     """The columns of the header, all text."""
     return csv.delimited_schema(file, "\t")
 

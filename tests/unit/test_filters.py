@@ -242,6 +242,14 @@ def edited(*places: int) -> str:
     return " ".join("X" if number in places else word for number, word in enumerate(SENTENCE.split()))
 
 
+def test_duplicates_are_equal_in_every_column_and_in_no_other_way() -> None:
+    texts = ["ab", "a", "", None, "None", "ab", "a", "", None]
+    others = ["c", "bc", "abc", "abc", "abc", "c", "bc", None, "abc"]
+    assert apply("duplicates", {"text": texts, "other": others, "row": list(range(9))}, columns=["text", "other"])["row"] == [*range(5), 7]
+    values: list[Any] = [[1], [1, None], [], None, [1], None, []]
+    assert kept("duplicates", values, columns=["text"]) == [0, 1, 2, 3]
+
+
 def test_near_duplicates_keeps_the_first_of_a_group() -> None:
     texts = [edited(), "something else altogether", edited(20), edited(3, 8, 13, 18), edited().upper() + "!", None, None, "", ""]
     assert kept("near_duplicates", texts, columns=["text"]) == [0, 1, 3, 5, 6, 7, 8]

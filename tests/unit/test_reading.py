@@ -319,6 +319,37 @@ def test_results_do_not_depend_on_where_pieces_end(source: Callable[..., Path], 
         assert set_aside(folder) == whole, (trial, data)
 
 
+def test_types_do_not_depend_on_where_pieces_end(source: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Columns that come late, fractions after whole numbers, rows that are wrong: read in pieces of a few rows and at once."""
+    chance = random.Random(3)
+    values = {
+        "a": ["1", "null", "-7", "3"],
+        "b": ['"x"', '"2020-01-01"', "null", '"y"'],
+        "c": ["[]", "[1]", "null", "[null]"],
+        "d": ['{"x": 1}', "{}", "null", '{"y": "z"}'],
+    }
+    rare = ["2.5", "NaN", "1e999", '"\\ud800"', '"\xff"', "[[]]", '{"x": 2.5}', "99999999999999999999", "true", '"12:00"']
+    for trial in range(60):
+        lines = []
+        for _ in range(40):
+            names = chance.sample(sorted(values), k=chance.randint(1, 4))
+            told = {name: chance.choice(rare if chance.random() < 0.03 else values[name]) for name in names}
+            lines.append("{" + ", ".join(f'"{name}": {value}' for name, value in told.items()) + "}\n")
+        folder = source(rows_jsonl="".join(lines).encode("latin-1"))
+        monkeypatch.setattr(base, "CHUNK", 1 << 20)
+        whole = set_aside(folder)
+        monkeypatch.setattr(base, "CHUNK", chance.randint(60, 400))
+        assert set_aside(folder) == whole, (trial, lines)
+
+
+def test_the_first_bad_row_is_told_wherever_it_stands(source: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "CHUNK", 300)
+    good = b'{"a": 1.5, "b": "some words"}\n'
+    for wrong in (b'{"a": NaN, "b": ""}\n', b'{"a": 1, "b": "\xff"}\n', b'{"a": "", "b": ""}\n'):
+        folder = source(rows_jsonl=good * 200 + wrong + good * 200 + b'{"a": \n')
+        assert complaint(folder).startswith("rows.jsonl, line 201")
+
+
 def damaged(lines: list[bytes], chance: random.Random) -> bytes:
     """One byte in some places lost, doubled, or turned into another; line breaks stay."""
     data = bytearray(b"".join(lines))
