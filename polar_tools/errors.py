@@ -24,6 +24,14 @@ class DataError(UserError):
     """The data is not what the config says it is."""
 
 
+class RowError(DataError):
+    """One row is not what it must be; `place` is its position among those that were given, for whoever knows its number in the data."""
+
+    def __init__(self, place: int, message: str) -> None:
+        super().__init__(message)
+        self.place = place
+
+
 class WorldError(PolarError):
     """The world outside failed: network, disk, a remote store."""
 

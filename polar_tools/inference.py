@@ -27,8 +27,7 @@ def generate(
                 input_ids=ids.to(model.device),
                 attention_mask=mask.to(model.device),
                 pad_token_id=pad,
-                eos_token_id=tokenizer.eos_token_id,
-                **generation,
+                **{"eos_token_id": tokenizer.eos_token_id, **generation},
             )
         for row, text in zip(batch, tokenizer.batch_decode(output[:, ids.shape[1] :], skip_special_tokens=True), strict=True):
             texts[row] = text.strip()

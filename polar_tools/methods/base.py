@@ -1,7 +1,7 @@
 """What every training method shares: the fields of an experiment, and what a method need not write itself.
 
 A method file has these names in this order: ALIASES, Config, COLUMNS, MODEL_CLASS, TASK_TYPE (peft's),
-METRICS, features, render, fit,
+METRICS, features, set_up, render, fit, check,
 build_trainer, predict. What it doesn't need it takes from here.
 """
 
@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
+from polar_tools import labelling
 from polar_tools.errors import ConfigError, DataError
+from polar_tools.errors import RowError as RowError
 from polar_tools.fields import EvaluationRef, Frozen, Loaded, ModelRef, Planned, PreparedRef, Rendered, did_you_mean
 
 if TYPE_CHECKING:
-    from transformers import TrainingArguments
+    from transformers import PreTrainedTokenizerBase, TrainingArguments
 
 Row = Mapping[str, Any]
-Example = dict[str, list[int]]
+Example = labelling.Example
 """One rendered row: `input_ids`, and `labels` of the same length where -100 is not trained on (or one class id)."""
 Features = dict[str, Any]
 """What a model must know of the data: keyword arguments of its configuration, such as `id2label`."""
 
-IGNORED = -100
-"""The label that torch's cross-entropy leaves out."""
+IGNORED = labelling.IGNORED
 
 
 class TokenExpectations(Frozen):
@@ -138,6 +139,10 @@ class Config(Frozen):
             raise ValueError(f"seeds: {list(self.seeds)} names a seed twice")
         return self
 
+    def makes(self) -> tuple[str, ...]:
+        """The columns that the method makes itself, from others."""
+        return ()
+
     def _needs(self, names: Sequence[str], given: bool, what: str) -> None:
         idle = [name for name in names if not given and getattr(self, name) != type(self).model_fields[name].default]
         if idle:
@@ -147,6 +152,25 @@ class Config(Frozen):
 def features(config: Config, rows: Sequence[Row]) -> Features:
     """Nothing: most models need to know nothing of the data. `rows` are the training rows."""
     return {}
+
+
+def set_up(config: Config, processor: "PreTrainedTokenizerBase") -> "PreTrainedTokenizerBase":
+    """`processor` as it is. What a method changes in it is saved with the tokens, and read again by train and evaluate."""
+    return processor
+
+
+def check(config: Config, processor: "PreTrainedTokenizerBase", row: Row, example: Example) -> None:
+    """Raise DataError, which need not say which row it is, for the `example` of `row`, as it is after `fit`, that is wrong."""
+    if all(label == IGNORED for label in example["labels"]):
+        raise DataError("no token of it would be trained on; is max_length too short for its answer?")
+
+
+def refuse_missing(rows: Sequence[Row], columns: Sequence[str]) -> None:
+    """Raise RowError for the first row in which one of `columns` has no value."""
+    for place, row in enumerate(rows):
+        for name in columns:
+            if row[name] is None:
+                raise RowError(place, f"its `{name}` is missing; the filter `missing` drops such rows")
 
 
 def arguments(cls: "type[TrainingArguments]", config: Config, **run: Any) -> "TrainingArguments":
@@ -164,12 +188,14 @@ def arguments(cls: "type[TrainingArguments]", config: Config, **run: Any) -> "Tr
     return cls(**{**same, **config.extra_args, **run})
 
 
-def check_columns(method: str, alternatives: Sequence[tuple[str, ...]], columns: Sequence[str]) -> None:
-    """Raise DataError unless all columns of one alternative are among `columns`."""
-    if not any(set(wanted) <= set(columns) for wanted in alternatives):
+def check_columns(config: Config, alternatives: Sequence[tuple[str, ...]], columns: Sequence[str]) -> None:
+    """Raise DataError unless all columns of one alternative are among `columns` and those that the method makes."""
+    if not any(set(wanted) <= {*columns, *config.makes()} for wanted in alternatives):
         needs = " or ".join(" + ".join(f"`{name}`" for name in wanted) for wanted in alternatives)
         has = ", ".join(f"`{name}`" for name in columns)
-        raise DataError(f"method `{method}` needs {needs}; the dataset has {has}. Map them with `columns: {{name: column}}` in the dataset")
+        raise DataError(
+            f"method `{config.method}` needs {needs}; the dataset has {has}. Map them with `columns: {{name: column}}` in the dataset"
+        )
 
 
 def fit(config: Config, example: Example, ends: int = 0) -> Example | None:

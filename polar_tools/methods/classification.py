@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from polar_tools import labelling
 from polar_tools.errors import DataError
 from polar_tools.methods import base
 from polar_tools.metrics.base import Prediction
@@ -41,19 +42,33 @@ def features(config: Config, rows: Sequence[base.Row]) -> base.Features:
     }
 
 
+set_up = base.set_up
+
+
 def render(config: Config, processor: PreTrainedTokenizerBase, features: base.Features, rows: Sequence[base.Row]) -> list[base.Example]:
-    """Token ids of each text and the id of its label; raises DataError for a label that training never saw."""
+    """Token ids of each text and the id of its label; raises RowError for a label that training never saw."""
+    base.refuse_missing(rows, ("text", "label"))
     known = features["label2id"]
-    unknown = sorted({str(row["label"]) for row in rows} - set(known))
-    if unknown:
-        raise DataError(f"labels {unknown} do not occur in the training rows, which have {sorted(known)}")
-    ids = processor([row["text"] for row in rows]).input_ids
-    return [{"input_ids": list(line), "labels": [known[str(row["label"])]]} for line, row in zip(ids, rows, strict=True)]
+    labels = [str(row["label"]) for row in rows]
+    if unknown := sorted(set(labels) - set(known)):
+        place = next(place for place, label in enumerate(labels) if label not in known)
+        raise base.RowError(place, f"labels {unknown} do not occur in the training rows, which have {sorted(known)}")
+    encodings = labelling.backend(processor).encode_batch_fast([row["text"] for row in rows])
+    return [{"input_ids": encoding.ids, "labels": [known[label]]} for encoding, label in zip(encodings, labels, strict=True)]
 
 
 def fit(config: Config, example: base.Example) -> base.Example | None:
     """As base.fit; an encoder's mark of the beginning or end stays."""
     return base.fit(config, example, ends=1)
+
+
+def check(config: Config, processor: PreTrainedTokenizerBase, row: base.Row, example: base.Example) -> None:
+    """Raise DataError for a text of which nothing is left but marks, and for anything but one label."""
+    special = labelling.marks(processor).special
+    if all(number in special for number in example["input_ids"]):
+        raise DataError("its `text` has no tokens; the filter `missing` drops empty texts")
+    if len(example["labels"]) != 1 or example["labels"][0] < 0:
+        raise DataError(f"it has the labels {example['labels']} rather than the number of one")
 
 
 def build_trainer(

@@ -23,14 +23,17 @@ def run(spec: EvaluateSpec, folder: Path) -> Facts:
     config = spec.experiment
     method = discovery.load("methods", config.method)
     rows = datasets.read_rows(Path(spec.test), "test")
-    base.check_columns(config.method, method.COLUMNS, list(rows[0]))
+    base.check_columns(config, method.COLUMNS, list(rows[0]))
     _check_tokenizer(spec)
     modeling.seed_everything(spec.head_seed, config.threads, config.gpus)
     features = modeling.load_features(spec.tokenizer)
     model = modeling.load_model(spec.trained or config.model, method.MODEL_CLASS, config, features).eval()
     modeling.seed_everything(spec.seed, config.threads, config.gpus)
     generation = spec.generation.model_dump(exclude_none=True)
-    predictions = method.predict(config, model, modeling.load_tokenizer(spec.tokenizer), features, rows, generation)
+    try:
+        predictions = method.predict(config, model, modeling.load_tokenizer(spec.tokenizer), features, rows, generation)
+    except base.RowError as error:
+        raise DataError(f"test row {error.place + 1}: {error}") from error
     report = {"rows": len(predictions), **measure(predictions, spec.metrics)}
     _write_predictions(predictions, folder / "predictions.jsonl")
     (folder / "report.json").write_bytes(canonical(report))

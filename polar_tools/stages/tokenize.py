@@ -21,8 +21,8 @@ def run(spec: TokenizeSpec, folder: Path) -> Facts:
     config = spec.experiment
     method = discovery.load("methods", config.method)
     rows = datasets.read_rows(Path(config.dataset), "train")
-    base.check_columns(config.method, method.COLUMNS, list(rows[0]))
-    tokenizer = modeling.load_tokenizer(config.model)
+    base.check_columns(config, method.COLUMNS, list(rows[0]))
+    tokenizer = method.set_up(config, modeling.load_tokenizer(config.model))
     features = method.features(config, rows)
     rendered = method.render(config, tokenizer, features, rows)
     kept = [fitted for example in rendered if (fitted := method.fit(config, example)) is not None]

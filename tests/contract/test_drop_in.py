@@ -22,8 +22,10 @@ MODEL_CLASS = classification.MODEL_CLASS
 TASK_TYPE = classification.TASK_TYPE
 METRICS = ("shouted",)
 features = classification.features
+set_up = classification.set_up
 render = classification.render
 fit = classification.fit
+check = classification.check
 build_trainer = classification.build_trainer
 predict = classification.predict
 '''

@@ -21,8 +21,10 @@ METHOD_NAMES = [
     "TASK_TYPE",
     "METRICS",
     "features",
+    "set_up",
     "render",
     "fit",
+    "check",
     "build_trainer",
     "predict",
 ]
@@ -60,6 +62,8 @@ def test_method_keeps_the_contract(name: str) -> None:
     assert hasattr(transformers, method.MODEL_CLASS)
     assert set(method.METRICS) <= set(discovery.names("metrics"))
     assert all(isinstance(column, str) for columns in method.COLUMNS for column in columns)
+    assert list(inspect.signature(method.set_up).parameters) == ["config", "processor"]
+    assert list(inspect.signature(method.check).parameters) == ["config", "processor", "row", "example"]
     assert list(inspect.signature(method.render).parameters) == ["config", "processor", "features", "rows"]
     assert list(inspect.signature(method.build_trainer).parameters) == ["config", "model", "processor", "dataset", "callbacks", "run"]
     assert list(inspect.signature(method.predict).parameters) == ["config", "model", "processor", "features", "rows", "generation"]
@@ -91,7 +95,7 @@ def test_train_knows_no_method() -> None:
 
 HANDLED = {
     *("method", "model", "dataset", "evaluations", "seeds"),  # the plan
-    *("max_length", "on_too_long", "system_prompt", "chat_template"),  # tokenize
+    *("max_length", "on_too_long", "system_prompt", "chat_template", "prompt_template", "add_eos_token"),  # tokenize
     *("dtype", "attn_implementation", "threads", "gpus"),  # modeling
     *("use_peft", "merge_adapter", "extra_args"),  # train
 }
