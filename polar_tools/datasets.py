@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 SHARD = 100_000
 """Rows of a shard at most."""
+BATCH = 1_000
+"""Rows that are in memory at once where shards are read piece by piece."""
 
 
 def choose_columns(table: pa.Table, columns: dict[str, str]) -> pa.Table:
@@ -30,6 +32,41 @@ def read_rows(folder: Path, name: str) -> list[dict[str, Any]]:
     return [row for shard in shards(folder, name) for row in pq.read_table(shard).to_pylist()]
 
 
+def columns(shard: Path) -> list[str]:
+    """The names of a shard's columns."""
+    import pyarrow.parquet as pq
+
+    return list(pq.read_schema(shard).names)
+
+
+def rows(shards: Iterable[Path], columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of shards one by one, with only some columns where they are named."""
+    return (row for shard in shards for batch in batches(shard, columns) for row in batch.to_pylist())
+
+
+def batches(shard: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """A shard in pieces of BATCH rows."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(shard) as file:
+        yield from file.iter_batches(BATCH, columns=None if columns is None else list(columns))
+
+
+def rows_at(shards: Iterable[Path], places: Collection[int]) -> pa.Table:
+    """The rows at `places`, counted from 0 over all shards, in their order; no more is read than is needed to reach the last."""
+    import numpy as np
+    import pyarrow as pa
+
+    wanted, found, first = np.array(sorted(set(places))), [], 0
+    for batch in (batch for shard in shards for batch in batches(shard)):
+        here = wanted[(wanted >= first) & (wanted < first + batch.num_rows)]
+        found.append(batch.take(pa.array(here - first)))
+        first += batch.num_rows
+        if first > wanted[-1]:
+            break
+    return pa.Table.from_batches(found)
+
+
 def shards(folder: Path, name: str) -> list[Path]:
     """The files of a part, in the order of their rows."""
     return sorted(folder.glob(f"{name}-[0-9]*.parquet"))
@@ -40,7 +77,7 @@ def write_shards(chunks: Iterable[pa.Table], folder: Path, name: str) -> None:
     import pyarrow.parquet as pq
 
     folder.mkdir(parents=True, exist_ok=True)
-    for number, table in enumerate(_regrouped(chunks, SHARD)):
+    for number, table in enumerate(regrouped(chunks, SHARD)):
         pq.write_table(table.combine_chunks().replace_schema_metadata(None), folder / f"{name}-{number:05}.parquet", compression="zstd")
 
 
@@ -51,8 +88,8 @@ def write_rows(rows: Sequence[dict[str, Any]], folder: Path, name: str) -> None:
     write_shards([pa.Table.from_pylist(list(rows))], folder, name)
 
 
-def _regrouped(chunks: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
-    """The same rows in tables of `size`, but for the last."""
+def regrouped(chunks: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
+    """The same rows in tables of `size`, but for the last, however they are cut before."""
     import pyarrow as pa
 
     held: list[pa.Table] = []

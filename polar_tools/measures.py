@@ -70,6 +70,12 @@ class Lengths:
         place = int(share * (self.rows - 1))
         return int(self._values[np.searchsorted(np.cumsum(self._counts), place, side="right")])
 
+    def quantile_above(self, share: float) -> int:
+        """The smallest number that came and than which no more than `share` of all are greater."""
+        import numpy as np
+
+        return int(self._values[np.searchsorted(np.cumsum(self._counts), self.rows - int(share * self.rows))])
+
     def as_dict(self) -> dict[str, Any]:
         """min, mean, median, p95, p99, max and `histogram`; nothing where nothing came."""
         if not self.rows:

@@ -1,0 +1,205 @@
+"""Rendered rows on the disk, shard by shard: tokens/ for the trainer, measures/ with a line a row; what hasn't changed is taken over."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polar_tools import datasets, measures
+from polar_tools.artifact import sha256_of
+from polar_tools.labelling import IGNORED, Example
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+    Int32s = np.ndarray[Any, np.dtype[np.int32]]
+
+GROUP = 10_000
+"""Rows of a row group in tokens/."""
+MADE_FROM, CONTENT = b"made_from", b"tokens"
+"""What the metadata of a file in measures/ hold: what both files were made from, and the sha256 of the file in tokens/."""
+
+
+SAMPLES = 5
+"""Rows that are remembered of those that are cut, and of those that are dropped."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The two files of a shard: the tokens of the rows that are kept, and the measures of all rows."""
+
+    tokens: Path
+    measures: Path
+
+    @classmethod
+    def of(cls, folder: Path, name: str) -> Shard:
+        """The shard `name` of an artifact."""
+        return cls(folder / "tokens" / name, folder / "measures" / name)
+
+
+def tables(rendered: Sequence[Example], kept: Sequence[Example | None]) -> tuple[pa.Table, pa.Table]:
+    """Rows as they are rendered and as they are kept (None where they are dropped), as tables for `write`: tokens, and measures.
+
+    Measures are, of every row: `tokens` and `trained` as rendered, `kept_tokens` and `kept_trained` (0 where it is dropped), and
+    `hash` of the ids that are kept.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    examples = [example for example in kept if example is not None]
+    ids, labels = (_flat([example[name] for example in examples]) for name in ("input_ids", "labels"))
+    stays = np.array([example is not None for example in kept], dtype=bool)
+    figures = {name: np.zeros(len(kept), np.int32) for name in ("tokens", "trained", "kept_tokens", "kept_trained")}
+    figures["kept_tokens"][stays] = np.diff(ids[1])
+    figures["kept_trained"][stays] = np.diff(np.concatenate([[0], np.cumsum(labels[0] != IGNORED)])[labels[1]])
+    figures["tokens"][:], figures["trained"][:] = figures["kept_tokens"], figures["kept_trained"]
+    for place, (whole, rest) in enumerate(zip(rendered, kept, strict=True)):
+        if whole is not rest:
+            figures["tokens"][place] = len(whole["input_ids"])
+            figures["trained"][place] = len(whole["labels"]) - whole["labels"].count(IGNORED)
+    hashes: measures.Hashes = np.zeros(len(kept), np.uint64)
+    hashes[stays] = measures.slice_hashes(*ids)
+    lists = {name: pa.ListArray.from_arrays(flat[1], flat[0]) for name, flat in {"input_ids": ids, "labels": labels}.items()}
+    return pa.table(lists), pa.table({**figures, "hash": hashes})
+
+
+def _flat(rows: Sequence[Sequence[int]]) -> tuple[Int32s, Int32s]:
+    """The numbers of all rows behind each other, and where each row begins, with the end of the last."""
+    import numpy as np
+
+    offsets: Int32s = np.zeros(len(rows) + 1, np.int32)
+    np.cumsum([len(row) for row in rows], out=offsets[1:])
+    return np.fromiter(itertools.chain.from_iterable(rows), np.int32, int(offsets[-1])), offsets
+
+
+class Figures:
+    """What the measures of shards say together, taken one by one."""
+
+    def __init__(self) -> None:
+        self.lengths, self.trained = measures.Lengths(), measures.Lengths()
+        self.counts: Counter[str] = Counter()
+        self.places: dict[str, list[int]] = {"cut": [], "shortest": [], "longest": [], "dropped": []}
+        self._hashes: list[measures.Hashes] = []
+        self._ends = (-1, -1)
+
+    def add(self, table: pa.Table) -> None:
+        """Take the rows of `table`, which follow those taken before."""
+        import numpy as np
+
+        first = self.lengths.rows
+        tokens, trained, kept, kept_trained = (
+            table[name].to_numpy().astype(np.int64) for name in ("tokens", "trained", "kept_tokens", "kept_trained")
+        )
+        stays, cut = kept > 0, (kept > 0) & (kept < tokens)
+        self.lengths.add(tokens)
+        self.trained.add(kept_trained[stays])
+        self._hashes.append(table["hash"].to_numpy()[stays])
+        self.counts.update(
+            {
+                "rows": len(tokens),
+                "dropped": int((~stays).sum()),
+                "cut": int(cut.sum()),
+                "answers_cut": int((cut & (kept_trained < trained)).sum()),
+                "tokens": int(kept.sum()),
+                "trained_tokens": int(kept_trained.sum()),
+                "tokens_lost": int((tokens - kept)[cut].sum()),
+                "trained_tokens_lost": int((trained - kept_trained)[cut].sum()),
+                "hardly_trained": int((stays & (kept_trained < 2)).sum()),
+            }
+        )
+        self._remember("cut", first, np.flatnonzero(cut))
+        self._remember("dropped", first, np.flatnonzero(~stays))
+        low, high = int(tokens.argmin()), int(tokens.argmax())
+        shortest, longest = self._ends
+        if shortest < 0 or tokens[low] < shortest:
+            self.places["shortest"], shortest = [first + low], int(tokens[low])
+        if tokens[high] > longest:
+            self.places["longest"], longest = [first + high], int(tokens[high])
+        self._ends = shortest, longest
+
+    @property
+    def duplicates(self) -> int:
+        """How many of the rows that are kept have the very tokens of an earlier one."""
+        return measures.repeated(self._hashes)
+
+    def _remember(self, name: str, first: int, places: measures.Ints) -> None:
+        self.places[name] += [first + int(place) for place in places[: SAMPLES - len(self.places[name])]]
+
+
+def write(chunks: Iterable[tuple[pa.Table, pa.Table]], shard: Shard, made_from: str) -> None:
+    """The files of a shard, whole or not at all, measures last: the same bytes for the same rows, however they are cut into chunks."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    figures: list[pa.Table] = []
+    ids = pa.list_(pa.int32())
+
+    def tokens() -> Iterator[pa.Table]:
+        for kept, measured in chunks:
+            figures.append(measured)
+            yield kept
+
+    for path in (shard.tokens, shard.measures):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = _unfinished(shard.tokens)
+    with pq.ParquetWriter(unfinished, pa.schema({"input_ids": ids, "labels": ids}), compression="zstd") as file:
+        for table in datasets.regrouped(tokens(), GROUP):
+            file.write_table(table.combine_chunks())
+    known = {MADE_FROM: made_from.encode(), CONTENT: sha256_of(unfinished).encode()}
+    unfinished.replace(shard.tokens)
+    measured = pa.concat_tables(figures).combine_chunks().replace_schema_metadata(known)
+    pq.write_table(measured, _unfinished(shard.measures), compression="zstd")
+    _unfinished(shard.measures).replace(shard.measures)
+
+
+def left_in(*folders: Path) -> dict[str, Shard]:
+    """The shards that earlier runs left in folders of artifacts, by what they were made from; of equal ones that of the first folder."""
+    found: dict[str, Shard] = {}
+    for file in (file for folder in folders for file in sorted(folder.glob("measures/*.parquet"))):
+        found.setdefault(_metadata(file).get(MADE_FROM, b"").decode(), Shard.of(file.parent.parent, file.name))
+    return found
+
+
+def take_over(found: Shard, shard: Shard) -> bool:
+    """Put `found` in the place of `shard` and return True, unless its tokens are not what its measures say."""
+    if not found.tokens.is_file() or sha256_of(found.tokens).encode() != _metadata(found.measures).get(CONTENT):
+        return False
+    if found != shard:
+        for old, new in ((found.tokens, shard.tokens), (found.measures, shard.measures)):
+            new.parent.mkdir(parents=True, exist_ok=True)
+            _unfinished(new).unlink(missing_ok=True)
+            try:
+                _unfinished(new).hardlink_to(old)
+            except OSError:  # not every file system knows hard links
+                shutil.copyfile(old, _unfinished(new))
+            _unfinished(new).replace(new)
+    return True
+
+
+def keep_only(shards: Sequence[Shard], folder: Path) -> None:
+    """Remove every other file from tokens/ and measures/."""
+    wanted = {path for shard in shards for path in (shard.tokens, shard.measures)}
+    for path in [*folder.glob("tokens/*"), *folder.glob("measures/*")]:
+        if path not in wanted:
+            path.unlink(missing_ok=True)
+
+
+def _metadata(file: Path) -> dict[bytes, bytes]:
+    """The metadata of a Parquet file; nothing where it is none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with suppress(OSError, pa.ArrowInvalid):
+        return pq.read_schema(file).metadata or {}
+    return {}
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f".{path.name}.unfinished")
