@@ -19,6 +19,8 @@ MOST = 8
 """Tokens of a character at most: UTF-8 needs four bytes, and a mark may be joined to it."""
 WHOLE, MARGIN, ENDS, BORDERS = 700, 40, 160, 8
 """Tokens of a row that is shown whole; of a longer one, those around its first borders between states, and those at its ends."""
+PART = "▒"
+"""Stands for a token that is a part of a character whose other parts lie elsewhere."""
 UNSEEN = {" ": "·", "\n": "↵", "\t": "→", "\r": "␍"}
 
 
@@ -71,10 +73,10 @@ def row(
     return Row(number, tuple(reasons), tuple(pieces), counts, label)
 
 
-def cut_off(rendered: Example, kept: Example | None) -> list[int]:
-    """The ids that were cut off: what lies between what both have in common at the beginning and at the end."""
+def cut_off(tokenizer: PreTrainedTokenizerBase, rendered: Example, kept: Example | None) -> str:
+    """The text of what was cut off: all between what both have in common at the beginning and at the end."""
     start, end = _cut(rendered, kept)
-    return rendered["input_ids"][start:end]
+    return str(tokenizer.decode(rendered["input_ids"][start:end])).replace("\ufffd", PART)
 
 
 def _cut(rendered: Example, kept: Example | None) -> tuple[int, int]:
@@ -131,7 +133,7 @@ def _readable(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> tuple[s
             if first.startswith("##"):  # WordPiece: decoding drops the mark that says it goes on
                 return first if size == 1 else text, size
             return " " + text if first.startswith("▁") and not text.startswith(" ") else text, size  # SentencePiece: and there the blank
-    return str(tokenizer.convert_ids_to_tokens(ids[0])), 1
+    return PART, 1
 
 
 def _parts(text: str) -> Iterator[tuple[str, str]]:

@@ -212,10 +212,10 @@ def _languages(method: Any, prepared: Sequence[Path], rows: int) -> dict[str, in
 def _cut_off(rendering: Rendering, places: Sequence[int], prepared: Sequence[Path]) -> Iterator[dict[str, Any]]:
     """What was cut off some rows."""
     for place, (rendered, kept) in _again(rendering, places, prepared).items():
-        ids = xray.cut_off(rendered, kept)
-        text = rendering.processor.decode(ids)
+        text = xray.cut_off(rendering.processor, rendered, kept)
         short = text if len(text) <= 2 * EXCERPT else f"{text[:EXCERPT]} … {text[-EXCERPT:]}"
-        yield {"row": place, "tokens_lost": len(ids), "text": short}
+        lost = len(rendered["input_ids"]) - (0 if kept is None else len(kept["input_ids"]))
+        yield {"row": place, "tokens_lost": lost, "text": short}
 
 
 def _again(rendering: Rendering, places: Sequence[int], prepared: Sequence[Path]) -> dict[int, tuple[base.Example, base.Example | None]]:
