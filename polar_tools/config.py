@@ -116,7 +116,7 @@ class Dataset(Source, Prepared):
     """A dataset: files, columns, filters, split. It knows no model."""
 
     train_data: tuple[str, ...] | str = ()
-    """Files of the source with the rows to train on, as names or patterns such as `data/*.csv`; all that are not test data where not given."""
+    """Files of the source to train on, as names or patterns such as `data/*.csv`; all that are not test data where not given."""
     train_data_dir: str | None = None
     """Folder of the source with the files to train on."""
     train_data_split: str | None = None
@@ -135,6 +135,8 @@ class Dataset(Source, Prepared):
     """What the columns mean; `auto` tells it from their names and types, `none` leaves them as they are."""
     columns: dict[str, str] = {}
     """Name a method knows -> column in the files. Only these are kept; empty keeps all."""
+    json_columns: tuple[str, ...] = ()
+    """Columns (by the names in `columns`) whose text is JSON, such as messages in a CSV file; they are parsed before the shape is told."""
     dataset_main_column: str | None = None
     """The column of the shape's first role, for who would rather say it so than by `columns`."""
     dataset_sub_column: str | None = None

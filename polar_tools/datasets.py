@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 SHARD = 100_000
 """Rows of a shard at most."""
+ROWS = 10_000
+"""Rows of a table that is read at once."""
 BATCH = 1_000
-"""Rows that are in memory at once where shards are read piece by piece."""
+"""Rows that are in memory at once where shards are made into Python objects."""
 
 
 def choose_columns(table: pa.Table, columns: dict[str, str]) -> pa.Table:
@@ -30,13 +32,6 @@ def read_rows(folder: Path, name: str) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     return [row for shard in shards(folder, name) for row in pq.read_table(shard).to_pylist()]
-
-
-def columns(shard: Path) -> list[str]:
-    """The names of a shard's columns."""
-    import pyarrow.parquet as pq
-
-    return list(pq.read_schema(shard).names)
 
 
 def rows(shards: Iterable[Path], columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
@@ -70,6 +65,31 @@ def rows_at(shards: Iterable[Path], places: Collection[int]) -> pa.Table:
 def shards(folder: Path, name: str) -> list[Path]:
     """The files of a part, in the order of their rows."""
     return sorted(folder.glob(f"{name}-[0-9]*.parquet"))
+
+
+def schema(folder: Path) -> pa.Schema:
+    """The columns of the rows to train on."""
+    import pyarrow.parquet as pq
+
+    return pq.read_schema(shards(folder, "train")[0])
+
+
+def count(folder: Path, name: str) -> int:
+    """How many rows a part has."""
+    import pyarrow.parquet as pq
+
+    return sum(pq.read_metadata(shard).num_rows for shard in shards(folder, name))
+
+
+def tables(folder: Path, name: str, schema: pa.Schema | None = None) -> Iterator[pa.Table]:
+    """The rows of a part, some at a time, with the columns and types of `schema` if given."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for shard in shards(folder, name):
+        for batch in pq.ParquetFile(shard).iter_batches(ROWS, columns=None if schema is None else schema.names):
+            table = pa.Table.from_batches([batch])
+            yield table if schema is None else table.select(schema.names).cast(schema)
 
 
 def write_shards(chunks: Iterable[pa.Table], folder: Path, name: str) -> None:

@@ -240,13 +240,13 @@ def _default_metrics(method: str) -> Iterator[Metric]:
 
 
 def prepare_spec(dataset: Dataset, snapshot: str, test_snapshot: str | None = None) -> PrepareSpec:
-    """What the stage prepare is told of a dataset whose files lie in `snapshot`, and those of its test rows in `test_snapshot` if elsewhere.
+    """What the stage prepare is told of a dataset whose files lie in `snapshot`, those of its test rows perhaps in `test_snapshot`.
 
     Raises ConfigError for columns that can't be placed.
     """
     named = (dataset.dataset_main_column, dataset.dataset_sub_column, dataset.dataset_minor_column)
     placed = recognition.by_position(None if dataset.shape in ("auto", "none") else dataset.shape, *named)
-    same = {name: getattr(dataset, name) for name in ("format", "shape", "on_bad_row", "filters")}
+    same = {name: getattr(dataset, name) for name in ("format", "shape", "json_columns", "on_bad_row", "filters")}
     train = _files(snapshot, dataset.train_data, dataset.train_data_dir, dataset.train_data_split)
     test = _files(test_snapshot or snapshot, dataset.test_data, dataset.test_data_dir, dataset.test_data_split)
     given = test if test_snapshot or test != Files(source=snapshot) else None

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Self
 from polar_tools import discovery
 from polar_tools.errors import DataError
 from polar_tools.formats.base import ROW, BadRow, File, OnBad
+from polar_tools.selection import ALL, Selection, refuse_unasked_splits
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,12 +69,15 @@ class Quarantine:
         self.close()
 
 
-def read(folder: Path, format: str = "auto", quarantine: Quarantine | None = None) -> Iterator[pa.Table]:
-    """The rows of all files of one format below `folder` (or of the file `folder`), in the order of their names; raises DataError.
+def read(
+    folder: Path, format: str = "auto", quarantine: Quarantine | None = None, selection: Selection = ALL, field: str = "train_data"
+) -> Iterator[pa.Table]:
+    """The rows of the selected files of one format below `folder` (or of the file `folder`), in the order of their names; raises DataError.
 
-    All tables have the same schema: the columns of the data, and ROW, a row's number counted over all files.
+    All tables have the same schema: the columns of the data, and ROW, a row's number counted over all files. `field` is what the config
+    calls the selection.
     """
-    module, files = find(folder, format)
+    module, files = find(folder, format, selection, field)
     schema = _common_schema(module, files, folder, _stop if quarantine is None else _pass_over)
     first = good = bad = 0
     for file in files:
@@ -92,14 +96,16 @@ def read(folder: Path, format: str = "auto", quarantine: Quarantine | None = Non
         raise DataError(_nothing(files, bad))
 
 
-def find(folder: Path, format: str = "auto") -> tuple[ModuleType, list[File]]:
-    """The format of what lies in `folder` and the files that hold its rows; raises DataError where that isn't clear."""
-    files = _files(folder)
+def find(folder: Path, format: str = "auto", selection: Selection = ALL, field: str = "train_data") -> tuple[ModuleType, list[File]]:
+    """The format of what lies in `folder` and the selected files that hold its rows; raises DataError where that isn't clear."""
+    files = selection.of(_files(folder), field)
     chosen = _recognised(folder, files) if format == "auto" else format
     module = discovery.load("formats", chosen)
     found: list[File] = module.select(files) if hasattr(module, "select") else _of_format(module, files, format != "auto")
     if not found:
         raise DataError(f"{folder} holds nothing that could be read as `{chosen}`")
+    if not selection.asks():
+        refuse_unasked_splits(found)
     return module, found
 
 

@@ -79,6 +79,7 @@ class PrepareSpec(Spec):
     format: str
     shape: str = "auto"
     columns: dict[str, str]
+    json_columns: tuple[str, ...] = ()
     on_bad_row: Literal["fail", "quarantine"] = "fail"
     filters: tuple[Filter, ...]
     split: Split | None = None
@@ -184,12 +185,14 @@ def freeze(spec: Spec) -> bytes:
     """`spec` as the bytes of spec.json: sorted keys, and of an experiment only what its stage may see."""
     data = spec.model_dump(mode="json")
     if isinstance(spec, ExperimentSpec):
-        visible = _visible(type(spec.experiment), spec.stage)
-        data["experiment"] = {name: value for name, value in data["experiment"].items() if name in visible}
+        seen = visible(type(spec.experiment), spec.stage)
+        data["experiment"] = {name: value for name, value in data["experiment"].items() if name in seen}
     return (json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
-def _visible(method: type[Frozen], stage: str) -> set[str]:
+def visible(method: type[Frozen], stage: str) -> set[str]:
+    """The fields of an experiment that a stage may see."""
+
     def sees(name: str, field: Any) -> bool:
         slices = [marker for marker in field.metadata if isinstance(marker, Slice)]
         if slices:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from polar_tools.config import Split
 from polar_tools.errors import DataError
+from polar_tools.filters import near_duplicates
 from polar_tools.filters.base import ROW
 from polar_tools.spool import Spool
 
@@ -14,19 +15,22 @@ if TYPE_CHECKING:
 
     Sides = np.ndarray[Any, np.dtype[np.int8]]
 
-TRAIN, TEST, NEITHER = 0, 1, 2
+SIDES = {"train": 0, "test": 1, "neither": 2}
 
 
-def sides(rows: Spool, options: Split) -> Sides:
-    """Of each row whether it is trained on, held out, or neither; raises DataError where the rows can't be split so."""
+def sides(rows: Spool, options: Split | None) -> Sides:
+    """Of each row the number of its side, as in SIDES: all train without a split. Raises DataError where the rows can't be split so."""
     import numpy as np
 
-    side: Sides = np.full(rows.rows, NEITHER, dtype=np.int8)
+    if options is None:
+        return np.full(rows.rows, SIDES["train"], dtype=np.int8)
+    side: Sides = np.full(rows.rows, SIDES["neither"], dtype=np.int8)
+    grouped = options.group or options.near_duplicates
     try:
-        train, test = _by_group(rows, options) if options.group else _by_row(rows, options)
+        train, test = _by_group(rows, options) if grouped else _by_row(rows, options)
     except ValueError as error:
         raise DataError(f"split: {rows.rows} rows are left after the filters, and they can't be split so: {error}") from error
-    side[train], side[test] = TRAIN, TEST
+    side[train], side[test] = SIDES["train"], SIDES["test"]
     return side
 
 
@@ -43,18 +47,32 @@ def _by_group(rows: Spool, options: Split) -> Any:
     """Whole groups in a seeded order: the first are held out until that is enough rows, the next are trained on."""
     import numpy as np
 
-    values = _column(rows, str(options.group), "group")
-    numbers: dict[str, int] = {}
-    group = np.array([numbers.setdefault(repr(value), len(numbers)) for value in values])
-    order = np.random.default_rng(options.seed).permutation(len(numbers))
+    group = _groups(rows, options)
+    numbers = group.max() + 1
+    order = np.random.default_rng(options.seed).permutation(numbers)
     wanted = options.test_size if isinstance(options.test_size, int) else max(1, round(options.test_size * rows.rows))
     held = _enough(order, np.bincount(group), wanted)
     trained = order[len(held) :]
     if options.train_size is not None:
         trained = _enough(trained, np.bincount(group), options.train_size)
     if not len(held) or not len(trained):
-        raise ValueError(f"`{options.group}` has {len(numbers)} groups, too few for {wanted} held-out rows and others to train on")
+        raise ValueError(f"they are in {numbers} groups, too few for {wanted} held-out rows and others to train on")
     return np.flatnonzero(np.isin(group, trained)), np.flatnonzero(np.isin(group, held))
+
+
+def _groups(rows: Spool, options: Split) -> Any:
+    """The number of each row's group: rows with one value in the column `group`, near duplicates, and what either joins."""
+    import numpy as np
+
+    found = np.arange(rows.rows)
+    if options.near_duplicates is not None:
+        found = near_duplicates.groups(rows, options.near_duplicates)
+    if options.group is not None:
+        first: dict[str, int] = {}
+        values = enumerate(_column(rows, options.group, "group"))
+        same = np.array([first.setdefault(repr(value), row) for row, value in values])
+        found = near_duplicates.joined(found, np.stack([np.arange(rows.rows), same]))
+    return np.unique(found, return_inverse=True)[1]
 
 
 def _enough(order: Any, sizes: Any, rows: int) -> Any:

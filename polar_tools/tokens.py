@@ -56,7 +56,7 @@ def tables(rendered: Sequence[Example], kept: Sequence[Example | None]) -> tuple
     examples = [example for example in kept if example is not None]
     ids, labels = (_flat([example[name] for example in examples]) for name in ("input_ids", "labels"))
     stays = np.array([example is not None for example in kept], dtype=bool)
-    figures = {name: np.zeros(len(kept), np.int32) for name in ("tokens", "trained", "kept_tokens", "kept_trained")}
+    figures: dict[str, Int32s] = {name: np.zeros(len(kept), np.int32) for name in ("tokens", "trained", "kept_tokens", "kept_trained")}
     figures["kept_tokens"][stays] = np.diff(ids[1])
     figures["kept_trained"][stays] = np.diff(np.concatenate([[0], np.cumsum(labels[0] != IGNORED)])[labels[1]])
     figures["tokens"][:], figures["trained"][:] = figures["kept_tokens"], figures["kept_trained"]

@@ -7,6 +7,9 @@ import click
 
 from polar_tools import options
 
+HELD_OUT = 0.1
+"""Share of the rows that is held out where nothing is said about test rows."""
+
 
 @click.command("prepare")
 @options.spec_argument(required=False)
@@ -42,15 +45,21 @@ def _prepare(source: str, sha256: str | None, output: Path, config: Path | None,
 
     from polar_tools import config as configs
     from polar_tools.plan import prepare_spec
-    from polar_tools.specs import MirrorSpec, freeze
+    from polar_tools.specs import ExpectSpec, MirrorSpec, PrepareSpec, Spec, freeze
 
-    uri = source if "://" in source else f"file://{Path(source).resolve()}"
-    told = {"split": {"test_size": 0.1}, **(configs.read(config) if config else {}), "source": uri, "sha256": sha256}
+    uri = _uri(source)
+    told = {**(configs.read(config) if config else {}), "source": uri, "sha256": sha256}
     for setting in settings:
         _set(told, setting)
     dataset = configs.parse(told, str(config or "--set"), configs.Dataset)
-    mirror = MirrorSpec(source=uri, sha256=sha256)
-    specs = {"source": mirror, "dataset": prepare_spec(dataset, f"source/{mirror.PAYLOAD}")}
+    specs: dict[str, Spec] = {"source": MirrorSpec(source=uri, sha256=sha256)}
+    if dataset.test_source is not None:
+        specs["test_source"] = MirrorSpec(source=_uri(dataset.test_source))
+    if not dataset.has_test():
+        dataset = dataset.model_copy(update={"train_test_split_ratio": HELD_OUT})
+    specs["dataset"] = prepare_spec(dataset, *(f"{name}/{MirrorSpec.PAYLOAD}" for name in specs))
+    if dataset.expect != configs.RowExpectations():
+        specs["dataset/expect"] = ExpectSpec(of=f"dataset/{PrepareSpec.PAYLOAD}", rows=dataset.expect)
     output.mkdir(parents=True, exist_ok=True)
     os.chdir(output)  # paths in a spec are below the working directory
     for name, spec in specs.items():
@@ -58,6 +67,11 @@ def _prepare(source: str, sha256: str | None, output: Path, config: Path | None,
         (Path(name) / "spec.json").write_bytes(freeze(spec))
         options.run_stage(spec.stage, Path(name))
     click.echo(f"{output / 'dataset' / 'report.html'} shows what became of every row")
+
+
+def _uri(source: str) -> str:
+    """A file or folder of this machine as a URI; what is one already stays."""
+    return source if "://" in source else f"file://{Path(source).resolve()}"
 
 
 def _set(told: dict[str, Any], setting: str) -> None:

@@ -90,7 +90,7 @@ def groups(chunks: Iterable[pa.Table], options: Options) -> Array:
                 same = keys[distance:] == keys[:-distance]
                 pairs = np.stack([rows[:-distance][same], rows[distance:][same]])
                 pairs = signatures.alike(pairs[:, found[pairs[0]] != found[pairs[1]]])
-                found = _joined(found, pairs) if pairs.size else found
+                found = joined(found, pairs) if pairs.size else found
     return found
 
 
@@ -224,7 +224,7 @@ def _mixed(hashes: Array) -> Array:
     return mixed
 
 
-def _joined(found: Array, pairs: Array) -> Array:
+def joined(found: Array, pairs: Array) -> Array:
     """`found` with the groups of each pair made one, named by its first row."""
     import numpy as np
     from scipy.sparse import coo_array

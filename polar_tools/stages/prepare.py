@@ -2,109 +2,103 @@
 
 from __future__ import annotations
 
-import itertools
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polar_tools import datasets, funnel, pages, reading, recognition, splitting
+from polar_tools import datasets, funnel, pages, reading, splitting
 from polar_tools.artifact import Facts, canonical
+from polar_tools.config import Split
 from polar_tools.errors import DataError
 from polar_tools.filters.base import ROW
+from polar_tools.intake import Part, common_schema
 from polar_tools.specs import PrepareSpec
-from polar_tools.spool import Spool
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 LIBRARIES = ("numpy", "phonenumbers", "py3langid", "pyarrow", "rensa", "scikit-learn", "scipy", *pages.LIBRARIES)
-PARTS = {"train": splitting.TRAIN, "test": splitting.TEST}
+UNMEASURED = "no row is held out, so nothing trained on this can be measured: give a `split`, a `train_test_split_ratio` or test data"
 
 
 def run(spec: PrepareSpec, folder: Path) -> Facts:
     """Write data/{train,test}-NUMBER.parquet, report.json, which accounts for every row, and what was set aside to quarantine/."""
-    quarantine = reading.Quarantine(folder / "quarantine") if spec.on_bad_row == "quarantine" else None
-    read = Counted(reading.read(Path(spec.source), spec.format, quarantine))
-    shape, chosen = _shaped((datasets.choose_columns(table, spec.columns) for table in read), spec.shape)
-    chunks, steps = funnel.through(chosen, spec.filters)
-    rows = Spool(chunks)
-    sides = splitting.sides(rows, spec.split)
-    parts = {name: _write(rows, sides == side, folder / spec.PAYLOAD, name) for name, side in PARTS.items()}
+    parts = _parts(spec, folder)
+    written = _split(parts[0], spec.split, folder / spec.PAYLOAD) if len(parts) == 1 else _given(parts, folder / spec.PAYLOAD)
     report = {
-        "shape": shape,
-        "columns": [] if rows.schema is None else [name for name in rows.schema.names if name != ROW],
-        "read": {"rows": read.rows + (quarantine.count if quarantine else 0), "quarantined": quarantine.count if quarantine else 0},
-        "filters": [step.as_dict() for step in steps],
-        "split": {**parts, "neither": rows.rows - sum(parts.values())},
+        "shape": parts[0].shape,
+        "columns": datasets.schema(folder / spec.PAYLOAD).names,
+        "read": {"rows": sum(part.read for part in parts), "quarantined": sum(part.quarantined for part in parts)},
+        "filters": [{"part": part.name, **step.as_dict()} for part in parts for step in part.steps],
+        "split": written,
+        "warnings": [] if written["test"] else [UNMEASURED],
     }
+    for warning in report["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
+    bars = list(_funnel(parts, written))
     (folder / "report.json").write_bytes(canonical(report))
-    (folder / "report.html").write_text(_page(folder.name, report, next(iter(rows))), encoding="utf-8")
-    told = {name: report[name] for name in ("shape", "columns", "read")}
-    return Facts(recorded={**told, "funnel": _funnel(read.rows, report)})
+    (folder / "report.html").write_text(_page(folder.name, report, parts, bars), encoding="utf-8")
+    return Facts(recorded={**{name: report[name] for name in ("shape", "columns", "read")}, "funnel": bars})
 
 
-def _shaped(chunks: Iterator[pa.Table], shape: str) -> tuple[dict[str, Any], Iterator[pa.Table]]:
-    """What the data is taken for, and the tables with the columns that methods read."""
-    first = next(chunks)
-    whole = itertools.chain([first], chunks)
-    if shape == "none":
-        return {"name": "none", "reason": "`shape` says so"}, whole
-    found = recognition.recognise(first.schema, None if shape == "auto" else shape)
-    if found is None:
-        return {"name": "none", "reason": recognition.unrecognised(first.schema)}, whole
-    return {"name": found.name, "columns": found.columns, "reason": found.reason}, map(found.convert, whole)
+def _parts(spec: PrepareSpec, folder: Path) -> list[Part]:
+    """All rows as one part, or those to train on and those held out, where these have files of their own."""
+    quarantine = reading.Quarantine(folder / "quarantine") if spec.on_bad_row == "quarantine" else None
+    parts = [Part("train", spec.train, spec, quarantine, spec.shape)]
+    if spec.test is not None:
+        parts.append(Part("test", spec.test, spec, quarantine, parts[0].shape["name"]))
+    if quarantine is not None:
+        quarantine.close()
+    return parts
 
 
-class Counted:
-    """The tables of an iterator, and how many rows have passed."""
-
-    def __init__(self, chunks: Iterator[pa.Table]) -> None:
-        self._chunks, self.rows = chunks, 0
-
-    def __iter__(self) -> Iterator[pa.Table]:
-        for table in self._chunks:
-            self.rows += table.num_rows
-            yield table
-
-
-def _write(rows: Spool, chosen: Any, folder: Path, name: str) -> int:
-    """The chosen rows as shards; returns how many they are. Raises DataError where there are none."""
-
-    def tables() -> Iterator[pa.Table]:
-        seen = 0
-        for table in rows:
-            yield table.filter(chosen[seen : seen + table.num_rows]).drop_columns([ROW])
-            seen += table.num_rows
-
-    count = int(chosen.sum())
-    if not count:
-        raise DataError(f"split: {name} would have no rows; {rows.rows} are left after the filters")
-    datasets.write_shards(tables(), folder, name)
-    return count
+def _split(part: Part, split: Split | None, folder: Path) -> dict[str, int]:
+    """Write the rows of each side; returns how many they are."""
+    sides = splitting.sides(part.rows, split)
+    counts = {name: int((sides == side).sum()) for name, side in splitting.SIDES.items()}
+    for name, side in splitting.SIDES.items():
+        if name == "neither" or (name == "test" and split is None):
+            continue
+        if not counts[name]:
+            raise DataError(f"split: {name} would have no rows; {part.rows.rows} are left after the filters")
+        datasets.write_shards(_chosen(part, sides == side), folder, name)
+    return counts
 
 
-def _funnel(read: int, report: dict[str, Any]) -> list[dict[str, Any]]:
-    """How many rows each step left, for the report over all."""
-    passed = [{"step": step["step"], "rows": step["rows"]} for step in report["filters"]]
-    return [{"step": "read", "rows": read}, *passed, *({"step": name, "rows": report["split"][name]} for name in PARTS)]
+def _chosen(part: Part, chosen: Any) -> Iterator[pa.Table]:
+    seen = 0
+    for table in part.tables(part.schema):
+        yield table.filter(chosen[seen : seen + table.num_rows])
+        seen += table.num_rows
 
 
-def _page(name: str, report: dict[str, Any], first: pa.Table) -> str:
-    """report.html."""
-    kept = [{"row": row.pop(ROW), "values": row} for row in first.slice(0, funnel.SAMPLES).to_pylist()]
-    dropped = sum(step["dropped"] for step in report["filters"])
-    return pages.render("prepare.html.jinja", name=name, report=report, dropped=dropped, kept=kept, funnel=list(_bars(report)))
+def _given(parts: list[Part], folder: Path) -> dict[str, int]:
+    """Write train and test, each from its own files; returns how many rows they have."""
+    schema = common_schema(*parts)
+    for part in parts:
+        datasets.write_shards(part.tables(schema), folder, part.name)
+    return {**{part.name: part.rows.rows for part in parts}, "neither": 0}
 
 
-def _bars(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The funnel as bars: what each step left, and what it took."""
-    source = report["read"]["rows"]
+def _funnel(parts: list[Part], written: dict[str, int]) -> Iterator[dict[str, Any]]:
+    """The way from the source to the split: what each step left, and what it took."""
 
     def bar(name: str, rows: int, removed: int = 0, kept: bool = False) -> dict[str, Any]:
-        return {"name": name, "rows": rows, "removed": removed, "share": round(100 * rows / max(source, 1), 2), "kept": kept}
+        return {"step": name if len(parts) == 1 or kept else f"{part.name}: {name}", "rows": rows, "removed": removed, "kept": kept}
 
-    yield bar("source", source)
-    if unreadable := report["read"]["quarantined"]:
-        yield bar("readable", source - unreadable, unreadable)
-    yield from (bar(step["step"], step["rows"], step["dropped"]) for step in report["filters"])
-    yield from (bar(part, rows, kept=True) for part, rows in report["split"].items() if rows)
+    for part in parts:
+        yield bar("source", part.read)
+        if part.quarantined:
+            yield bar("readable", part.read - part.quarantined, part.quarantined)
+        yield from (bar(step.name, step.went, step.came - step.went) for step in part.steps)
+    yield from (bar(name, rows, kept=name != "neither") for name, rows in written.items() if rows)
+
+
+def _page(name: str, report: dict[str, Any], parts: list[Part], bars: list[dict[str, Any]]) -> str:
+    """report.html."""
+    first = next(iter(parts[0].rows))
+    kept = [{"row": row.pop(ROW), "values": row} for row in first.slice(0, funnel.SAMPLES).to_pylist()]
+    dropped = sum(step["dropped"] for step in report["filters"])
+    shown = {"dropped": dropped, "kept": kept, "funnel": bars, "top": max(bar["rows"] for bar in bars)}
+    return pages.render("prepare.html.jinja", name=name, report=report, two=len(parts) > 1, **shown)

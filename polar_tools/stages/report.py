@@ -15,7 +15,7 @@ from polar_tools.fields import documentation, payload_of
 from polar_tools.metrics.base import Options, Prediction
 from polar_tools.provenance import Node
 from polar_tools.scores import Score
-from polar_tools.specs import EvaluateSpec, Measured, Reported, ReportSpec, TrainSpec, thaw
+from polar_tools.specs import EvaluateSpec, Measured, Reported, ReportSpec, TrainSpec, thaw, visible
 
 LIBRARIES = (*charts.LIBRARIES, *pages.LIBRARIES)
 SAMPLES = 8
@@ -146,7 +146,7 @@ class Experiment:
         return [
             Setting(name, getattr(config, name), _first_line(meanings.get(name)), field.get_default(call_default_factory=True))
             for name, field in type(config).model_fields.items()
-            if name not in {"method", "model", "dataset", "evaluations", "seeds"}
+            if name in visible(type(config), "train") - {"method", "model", "dataset"}
         ]
 
     @property
@@ -176,14 +176,9 @@ class Experiment:
     @property
     def funnel(self) -> Iterator[Step]:
         """From source to split."""
-        *filters, train, test = self.dataset.record["facts"]["funnel"]
-        whole = filters[0]["rows"]
-        for above, step in zip([filters[0], *filters], filters, strict=False):
-            yield Step(step["step"], step["rows"], above["rows"] - step["rows"], round(100 * step["rows"] / whole, 2))
-        for step in (train, test):
-            yield Step(step["step"], step["rows"], 0, round(100 * step["rows"] / whole, 2), kept=True)
-        if unused := filters[-1]["rows"] - train["rows"] - test["rows"]:
-            yield Step("not used", unused, 0, round(100 * unused / whole, 2))
+        steps = self.dataset.record["facts"]["funnel"]
+        whole = steps[0]["rows"]
+        yield from (Step(step["step"], step["rows"], step["removed"], round(100 * step["rows"] / whole, 2), step["kept"]) for step in steps)
 
     @property
     def tokens(self) -> dict[str, Any]:

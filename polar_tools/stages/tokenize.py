@@ -66,9 +66,9 @@ def run(spec: TokenizeSpec, folder: Path) -> Facts:
     config = spec.experiment
     method = discovery.load("methods", config.method)
     prepared = datasets.shards(Path(config.dataset), "train")
-    base.check_columns(config, method.COLUMNS, datasets.columns(prepared[0]))
+    base.check_columns(config, method.COLUMNS, datasets.schema(Path(config.dataset)).names)
     processor = method.set_up(config, modeling.load_tokenizer(config.model))
-    features = method.features(config, datasets.rows(prepared, _columns(method, prepared[0])))
+    features = method.features(config, datasets.rows(prepared, _columns(method, Path(config.dataset))))
     _save(processor, features, folder / spec.PAYLOAD)
     rendering = Rendering(config, method, processor, features)
     made = _make(rendering, prepared, spec, folder)
@@ -130,10 +130,10 @@ def _about_row(shard: Path, place: int, error: Exception) -> str:
     return f"training row {place + 1} (counted from 1, of {shard}): {error}"
 
 
-def _columns(method: Any, prepared: Path) -> list[str]:
+def _columns(method: Any, dataset: Path) -> list[str]:
     """The columns of the dataset that the method knows by name."""
     known = {name for columns in method.COLUMNS for name in columns}
-    return [name for name in datasets.columns(prepared) if name in known]
+    return [name for name in datasets.schema(dataset).names if name in known]
 
 
 def _figures(made: Sequence[tokens.Shard]) -> tokens.Figures:
@@ -151,7 +151,7 @@ def _report(rendering: Rendering, figures: tokens.Figures, prepared: Sequence[Pa
     labels = _labels(rendering.features, made)
     known = _known_positions(config, rendering.processor)
     kept = counts["rows"] - counts["dropped"]
-    held_out = bool(datasets.shards(Path(config.dataset), "test"))
+    held_out = bool(datasets.count(Path(config.dataset), "test"))
     return {
         **{name: counts[name] for name in ("rows", "cut", "dropped", "tokens", "trained_tokens")},
         "kept": kept,
@@ -165,7 +165,7 @@ def _report(rendering: Rendering, figures: tokens.Figures, prepared: Sequence[Pa
         },
         "would_cut": advice.would_cut(figures.lengths),
         "duplicates": figures.duplicates,
-        "languages": _languages(rendering.method, prepared, counts["rows"]),
+        "languages": _languages(rendering, prepared, counts["rows"]),
         "model_positions": known,
         "recommended": {
             "max_length": advice.recommended_length(figures.lengths, known),
@@ -197,14 +197,16 @@ def _known_positions(config: base.Config, processor: PreTrainedTokenizerBase) ->
     return min([*known, processor.model_max_length]) if known or processor.model_max_length < 10**9 else None
 
 
-def _languages(method: Any, prepared: Sequence[Path], rows: int) -> dict[str, int] | None:
+def _languages(rendering: Rendering, prepared: Sequence[Path], rows: int) -> dict[str, int] | None:
     """Languages of rows that are drawn, the same in every run."""
     if not OPTIONAL:
         return None
     drawn = random.Random(0).sample(range(rows), min(rows, LANGUAGE_ROWS))  # noqa: S311 (nothing secret)
     table = datasets.rows_at(prepared, drawn)
     readable = text_columns(table, ())
-    known = [name for name in _columns(method, prepared[0]) if name in readable and name != measures.LABEL] or readable
+    known = [
+        name for name in _columns(rendering.method, Path(rendering.config.dataset)) if name in readable and name != measures.LABEL
+    ] or readable
     columns = [texts(table, name) for name in known]
     return measures.languages("\n".join(text for text in row if text) for row in zip(*columns, strict=True))
 

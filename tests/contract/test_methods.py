@@ -94,7 +94,7 @@ def test_train_knows_no_method() -> None:
 
 
 HANDLED = {
-    *("method", "model", "dataset", "evaluations", "seeds"),  # the plan
+    *("method", "model", "dataset", "evaluations", "seeds", "expect", "rank_rows"),  # the plan
     *("max_length", "on_too_long", "system_prompt", "chat_template", "prompt_template", "add_eos_token"),  # tokenize
     *("dtype", "attn_implementation", "threads", "gpus"),  # modeling
     *("use_peft", "merge_adapter", "extra_args"),  # train

@@ -24,7 +24,14 @@ def prepare(folder: Path, files: dict[str, bytes], **changes: Any) -> tuple[int,
     (source / "spec.json").write_text(json.dumps({"stage": "mirror", "source": f"file://{next(iter(files))}", "sha256": None}))
     mirrored = run("polar-tools", "pull-push", str(source), cwd=folder)
     assert mirrored.returncode == 0, mirrored.stderr
-    spec = {"stage": "prepare", "source": "resources/datasets/d/snapshot", "format": "auto", "columns": {}, "filters": [], "split": SPLIT}
+    spec = {
+        "stage": "prepare",
+        "train": {"source": "resources/datasets/d/snapshot"},
+        "format": "auto",
+        "columns": {},
+        "filters": [],
+        "split": SPLIT,
+    }
     (target / "spec.json").write_text(json.dumps({**spec, **changes}))
     done = run("polar-tools", "prepare", str(target.relative_to(folder)), cwd=folder)
     return done.returncode, done.stderr, target
@@ -72,7 +79,7 @@ def test_report_counts_rows_from_source_to_split(tmp_path: Path) -> None:
     status, message, target = prepare(tmp_path, {"rows.csv": CSV}, filters=[{"name": "values", "column": "제목", "drop": ["둘"]}])
     assert status == 0, message
     funnel = json.loads((target / "record.json").read_text())["facts"]["funnel"]
-    assert [(step["step"], step["rows"]) for step in funnel] == [("read", 3), ("values", 2), ("train", 1), ("test", 1)]
+    assert [(step["step"], step["rows"]) for step in funnel] == [("source", 3), ("values", 2), ("train", 1), ("test", 1)]
 
 
 @pytest.fixture
@@ -105,7 +112,7 @@ def test_full_disk_ends_with_a_message_and_nothing_that_counts_as_done(tmp_path:
         ("{}", "is not a spec"),
         ('{"stage": "mirror", "source": "file://a", "sha256": null}', "is for the stage `mirror`, not for `prepare`"),
         (
-            '{"stage": "prepare", "source": "a/snapshot", "format": "auto", "columns": {}, "filters": [], "split": {"test_size": 1}}',
+            '{"stage": "prepare", "train": {"source": "a/snapshot"}, "format": "auto", "columns": {}, "filters": []}',
             "made from a, not there yet",
         ),
     ],

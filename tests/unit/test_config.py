@@ -162,7 +162,6 @@ WRONG_VALUES = {
         "experiments.say.lora_target_modules.0: must be text, but it is 3",
     ),
     "no seeds": ("lora_r: 2", "seeds: []", "experiments.say.seeds: must not be empty"),
-    "no experiments": (CONFIG[CONFIG.index(EXPERIMENTS) :], "experiments: {}", "experiments: must not be empty"),
     "left out": ("{test_size: 12, s", "{s", "datasets.sayings.split.test_size: is missing"),
     "a filter's option left out": ("filters: [missing]", "filters: [sample]", "datasets.sayings.filters.0.rows: is missing"),
     "no hash": ("llama: {source", "llama: {sha256: abc, source", "models.llama.sha256: must be 64 hexadecimal digits in lower case"),
@@ -219,7 +218,7 @@ UNKNOWN_NAMES = {
     "dataset": (
         "dataset: sayings\n    evaluations",
         "dataset: saings\n    evaluations",
-        "experiments.say.dataset: `saings` is not defined in `datasets`, did you mean `sayings`?",
+        "experiments.say.dataset: `saings` is not defined in `datasets` or `mixtures`, did you mean `sayings`?",
     ),
     "evaluation": (
         "evaluations: [sayings]",
@@ -229,7 +228,7 @@ UNKNOWN_NAMES = {
     "dataset of an evaluation": (
         "dataset: kinds\nexp",
         "dataset: zzz\nexp",
-        "evaluations.kinds.dataset: `zzz` is not defined in `datasets`",
+        "evaluations.kinds.dataset: `zzz` is not defined in `datasets` or `mixtures`",
     ),
     "dataset of a dataset": (
         "source: sayings",
@@ -306,7 +305,7 @@ BROKEN_FILES = {
     "nothing": ("", "config.yaml: must be a mapping of sections: project_name, models"),
     "a list": ("- a\n- b\n", "config.yaml: must be a mapping of sections: project_name, models"),
     "a word": ("hello", "config.yaml: must be a mapping of sections: project_name, models"),
-    "no experiments": ("project_name: a\n", "config.yaml: experiments: is missing"),
+    "nothing to make": ("project_name: a\n", "config.yaml: there is nothing to make: name `models`, `datasets` or `experiments`"),
 }
 
 
@@ -394,7 +393,7 @@ def test_debug_shows_the_traceback(folder: Path) -> None:
     done = run("polar-tools", "--debug", "check", "config.yaml", cwd=folder)
     assert done.returncode == 1
     assert "Traceback (most recent call last)" in done.stderr
-    assert "ConfigError: config.yaml: experiments: is missing" in done.stderr
+    assert "ConfigError: config.yaml: there is nothing to make" in done.stderr
 
 
 def test_merged_keys_may_be_overridden(folder: Path) -> None:

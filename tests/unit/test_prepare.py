@@ -74,7 +74,7 @@ def test_groups_stand_on_one_side(tmp_path: Path) -> None:
     assert train and test and not train & test
     assert 40 <= len(rows(tmp_path, "test")) <= 40 + 12  # whole groups, of at most 12 rows
     refused = prepare(tmp_path, "rows.csv", data, "split={test_size: 40, group: talk, stratify: talk}")
-    assert refused.returncode == 2 and "`stratify` or `group`" in refused.stderr
+    assert refused.returncode == 2 and "`stratify` goes with neither" in refused.stderr
 
 
 def test_the_same_rows_give_the_same_bytes_whatever_their_file(tmp_path: Path) -> None:
@@ -144,7 +144,9 @@ def test_what_a_filter_dropped_is_shown_unless_it_is_to_be_kept_private(tmp_path
     for folder, filters in ((shown, "[missing]"), (hidden, "[missing, {name: personal_data, action: drop}]")):
         folder.mkdir()
         assert prepare(folder, "rows.csv", data, f"filters={filters}").returncode == 0
-    assert report(shown)["filters"] == [{"step": "missing", "dropped": 1, "rows": 3, "samples": [{"row": 1, "values": {"text": ""}}]}]
+    assert report(shown)["filters"] == [
+        {"part": "train", "step": "missing", "dropped": 1, "rows": 3, "samples": [{"row": 1, "values": {"text": ""}}]}
+    ]
     assert [(step["step"], step["dropped"], step["samples"]) for step in report(hidden)["filters"]] == [
         ("missing", 1, []),
         ("personal_data", 1, []),

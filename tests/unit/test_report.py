@@ -117,7 +117,7 @@ def test_page_says_what_was_trained_and_on_what(finished):
     assert "LoRA adapter of rank 2" in page.text
     assert "4 steps of 4 rows" in page.text
     assert ["learning_rate", "0.01", "Peak learning rate."] in page.rows
-    assert ["read", "72", "", ""] in page.rows
+    assert ["source", "72", "", ""] in page.rows
     assert ["test", "12", "", ""] in page.rows
     assert "svg" in page.tags
 

@@ -1,0 +1,14 @@
+"""`polar-tools mix SPEC`: the stage mix."""
+
+from pathlib import Path
+
+import click
+
+from polar_tools import options
+
+
+@click.command("mix")
+@options.spec_argument()
+def command(spec: Path) -> None:
+    """Mix prepared datasets, as SPEC says."""
+    options.run_stage("mix", spec)
