@@ -54,6 +54,7 @@ for stage in (
     "mix",
     "expect",
     "tokenize",
+    "rank",
     "train",
     "evaluate",
     "report",
