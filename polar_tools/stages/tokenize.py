@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -120,10 +121,17 @@ def _made_from(settings: dict[str, Any], prepared: Path) -> str:
 
 
 def _rendered(rendering: Rendering, prepared: Path) -> Iterator[tuple[list[base.Example], list[base.Example | None]]]:
-    first = 0
-    for batch in datasets.batches(prepared):
-        yield rendering.render(batch.to_pylist(), prepared, first)
-        first += batch.num_rows
+    """A shard in batches; one is rendered, which mostly is no work for Python, while the one before is written."""
+    first, before = 0, None
+    with ThreadPoolExecutor(1) as ahead:
+        for batch in datasets.batches(prepared):
+            job = ahead.submit(rendering.render, batch.to_pylist(), prepared, first)
+            first += batch.num_rows
+            if before is not None:
+                yield before.result()
+            before = job
+        if before is not None:
+            yield before.result()
 
 
 def _about_row(shard: Path, place: int, error: Exception) -> str:
