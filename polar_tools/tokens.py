@@ -6,13 +6,12 @@ import shutil
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polar_tools import datasets, measures
-from polar_tools.artifact import sha256_of
+from polar_tools.artifact import canonical, read_json, sha256_of
 from polar_tools.labelling import IGNORED, Example
 
 if TYPE_CHECKING:
@@ -23,25 +22,37 @@ if TYPE_CHECKING:
 
 GROUP = 10_000
 """Rows of a row group in tokens/."""
-MADE_FROM, CONTENT = b"made_from", b"tokens"
-"""What the metadata of a file in measures/ hold: what both files were made from, and the sha256 of the file in tokens/."""
-
-
+ORIGINS = "origins"
+"""The folder that says from what each shard was made, by which versions too: so it belongs to the manifest rather than to the record."""
 SAMPLES = 5
 """Rows that are remembered of those that are cut, and of those that are dropped."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """The two files of a shard: the tokens of the rows that are kept, and the measures of all rows."""
+    """The files of a shard: the tokens of the rows that are kept, the measures of all rows, and from what both were made."""
 
     tokens: Path
     measures: Path
+    origin: Path
+    """JSON with `made_from` and the sha256 of the other two; there once they are whole."""
 
     @classmethod
     def of(cls, folder: Path, name: str) -> Shard:
-        """The shard `name` of an artifact."""
-        return cls(folder / "tokens" / name, folder / "measures" / name)
+        """The shard `name`, such as train-00000, of an artifact."""
+        return cls(folder / "tokens" / f"{name}.parquet", folder / "measures" / f"{name}.parquet", folder / ORIGINS / f"{name}.json")
+
+    def is_whole(self) -> bool:
+        """Whether tokens and measures are what the origin says."""
+        known = read_json(self.origin) or {}
+        return all(path.is_file() and sha256_of(path) == known.get(path.parent.name) for path in (self.tokens, self.measures))
+
+    def seal(self, made_from: str) -> None:
+        """Write the origin."""
+        self.origin.parent.mkdir(parents=True, exist_ok=True)
+        known = {path.parent.name: sha256_of(path) for path in (self.tokens, self.measures)}
+        _unfinished(self.origin).write_bytes(canonical({**known, "made_from": made_from}))
+        _unfinished(self.origin).replace(self.origin)
 
 
 def tables(rendered: Sequence[Example], kept: Sequence[Example | None]) -> tuple[pa.Table, pa.Table]:
@@ -137,7 +148,7 @@ class Figures:
 
 
 def write(chunks: Iterable[tuple[pa.Table, pa.Table]], shard: Shard, made_from: str) -> None:
-    """The files of a shard, whole or not at all, measures last: the same bytes for the same rows, however they are cut into chunks."""
+    """The files of a shard: the same bytes for the same rows, however they are cut into chunks."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -149,59 +160,47 @@ def write(chunks: Iterable[tuple[pa.Table, pa.Table]], shard: Shard, made_from: 
             figures.append(measured)
             yield kept
 
-    for path in (shard.tokens, shard.measures):
+    for path in (shard.origin, shard.tokens, shard.measures):
         path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = _unfinished(shard.tokens)
-    with pq.ParquetWriter(unfinished, pa.schema({"input_ids": ids, "labels": ids}), compression="zstd") as file:
+        path.unlink(missing_ok=True)  # not written over: it may be linked to from where it was taken
+    with pq.ParquetWriter(shard.tokens, pa.schema({"input_ids": ids, "labels": ids}), compression="zstd") as file:
         for table in datasets.regrouped(tokens(), GROUP):
             file.write_table(table.combine_chunks())
-    known = {MADE_FROM: made_from.encode(), CONTENT: sha256_of(unfinished).encode()}
-    unfinished.replace(shard.tokens)
-    measured = pa.concat_tables(figures).combine_chunks().replace_schema_metadata(known)
-    pq.write_table(measured, _unfinished(shard.measures), compression="zstd")
-    _unfinished(shard.measures).replace(shard.measures)
+    pq.write_table(pa.concat_tables(figures).combine_chunks(), shard.measures, compression="zstd")
+    shard.seal(made_from)
 
 
 def left_in(*folders: Path) -> dict[str, Shard]:
     """The shards that earlier runs left in folders of artifacts, by what they were made from; of equal ones that of the first folder."""
     found: dict[str, Shard] = {}
-    for file in (file for folder in folders for file in sorted(folder.glob("measures/*.parquet"))):
-        found.setdefault(_metadata(file).get(MADE_FROM, b"").decode(), Shard.of(file.parent.parent, file.name))
+    for origin in (origin for folder in folders for origin in sorted(folder.glob(f"{ORIGINS}/*.json"))):
+        found.setdefault(str((read_json(origin) or {}).get("made_from")), Shard.of(origin.parent.parent, origin.stem))
     return found
 
 
-def take_over(found: Shard, shard: Shard) -> bool:
-    """Put `found` in the place of `shard` and return True, unless its tokens are not what its measures say."""
-    if not found.tokens.is_file() or sha256_of(found.tokens).encode() != _metadata(found.measures).get(CONTENT):
+def take_over(found: Shard, shard: Shard, made_from: str) -> bool:
+    """Put `found` in the place of `shard` and return True, unless it is not whole."""
+    if not found.is_whole():
         return False
     if found != shard:
+        shard.origin.unlink(missing_ok=True)
         for old, new in ((found.tokens, shard.tokens), (found.measures, shard.measures)):
             new.parent.mkdir(parents=True, exist_ok=True)
-            _unfinished(new).unlink(missing_ok=True)
+            new.unlink(missing_ok=True)
             try:
-                _unfinished(new).hardlink_to(old)
+                new.hardlink_to(old)
             except OSError:  # not every file system knows hard links
-                shutil.copyfile(old, _unfinished(new))
-            _unfinished(new).replace(new)
+                shutil.copyfile(old, new)
+        shard.seal(made_from)
     return True
 
 
 def keep_only(shards: Sequence[Shard], folder: Path) -> None:
-    """Remove every other file from tokens/ and measures/."""
-    wanted = {path for shard in shards for path in (shard.tokens, shard.measures)}
-    for path in [*folder.glob("tokens/*"), *folder.glob("measures/*")]:
-        if path not in wanted:
-            path.unlink(missing_ok=True)
-
-
-def _metadata(file: Path) -> dict[bytes, bytes]:
-    """The metadata of a Parquet file; nothing where it is none."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with suppress(OSError, pa.ArrowInvalid):
-        return pq.read_schema(file).metadata or {}
-    return {}
+    """Remove every other file from the folders of shards."""
+    wanted = {path for shard in shards for path in (shard.tokens, shard.measures, shard.origin)}
+    for name in ("tokens", "measures", ORIGINS):
+        for path in set((folder / name).iterdir()) - wanted:
+            path.unlink()
 
 
 def _unfinished(path: Path) -> Path:

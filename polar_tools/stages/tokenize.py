@@ -22,6 +22,7 @@ from polar_tools.errors import DataError
 from polar_tools.filters.base import text_columns, texts
 from polar_tools.methods import base
 from polar_tools.specs import TokenizeSpec, freeze
+from polar_tools.version import __version__
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -63,7 +64,7 @@ class Rendering:
 
 
 def run(spec: TokenizeSpec, folder: Path) -> Facts:
-    """Write tokenizer/ (with the chat template and features.json), tokens/, measures/ (a line a row), report.json and report.html."""
+    """Write tokenizer/ (with chat template and features.json), tokens/, measures/ (a line a row), origins/, report.json and report.html."""
     config = spec.experiment
     method = discovery.load("methods", config.method)
     prepared = datasets.shards(Path(config.dataset), "train")
@@ -82,7 +83,8 @@ def run(spec: TokenizeSpec, folder: Path) -> Facts:
     for warning in report["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
     told = {name: report[name] for name in ("rows", "kept", "dropped", "cut", "tokens", "trained_tokens")}
-    return Facts(recorded={**told, "length": {name: report["length"][name] for name in (*measures.QUANTILES, "mean")}})
+    length = {name: report["length"][name] for name in (*measures.QUANTILES, "mean")}
+    return Facts(recorded={**told, "length": length}, volatile=(tokens.ORIGINS,))
 
 
 def _save(processor: PreTrainedTokenizerBase, features: base.Features, folder: Path) -> None:
@@ -95,8 +97,12 @@ def _make(rendering: Rendering, prepared: Sequence[Path], spec: TokenizeSpec, fo
     """The shards of tokens/ and measures/, those that an earlier run left first: what it made from the same content is not made again."""
     settings = _settings(spec, folder)
     left = tokens.left_in(folder, folder.with_name(f".{folder.name}.aside"))
-    wanted = {tokens.Shard.of(folder, path.name): (path, _made_from(settings, path)) for path in prepared}
-    missing = [shard for shard, (_, made_from) in wanted.items() if made_from not in left or not tokens.take_over(left[made_from], shard)]
+    wanted = {tokens.Shard.of(folder, path.stem): (path, _made_from(settings, path)) for path in prepared}
+    missing = [
+        shard
+        for shard, (_, made_from) in wanted.items()
+        if made_from not in left or not tokens.take_over(left[made_from], shard, made_from)
+    ]
     for shard in missing:
         path, made_from = wanted[shard]
         tokens.write((tokens.tables(*whole) for whole in _rendered(rendering, path)), shard, made_from)
@@ -112,7 +118,7 @@ def _settings(spec: TokenizeSpec, folder: Path) -> dict[str, Any]:
     return {
         "experiment": {name: value for name, value in experiment.items() if name not in ("model", "dataset")},
         "tokenizer": {path.name: sha256_of(path) for path in sorted((folder / spec.PAYLOAD).iterdir())},
-        "versions": {name: metadata.version(name) for name in RENDERING},
+        "versions": {"polar-tools": __version__, **{name: metadata.version(name) for name in RENDERING}},
     }
 
 

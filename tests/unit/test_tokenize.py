@@ -138,7 +138,7 @@ def test_the_same_bytes_however_rows_are_batched(size: int, tmp_path: Path) -> N
     kept = [None if number % 7 == 3 else row for number, row in enumerate(rows)]
     files = []
     for piece in (size, 1000):
-        shard = tokens.Shard.of(tmp_path / str(piece), "train-00000.parquet")
+        shard = tokens.Shard.of(tmp_path / str(piece), "train-00000")
         chunks = (tokens.tables(rows[start : start + piece], kept[start : start + piece]) for start in range(0, len(rows), piece))
         tokens.write(chunks, shard, "x")
         files.append((shard.tokens.read_bytes(), shard.measures.read_bytes()))
@@ -199,7 +199,7 @@ def test_a_killed_run_goes_on_behind_its_last_shard(folder: Path) -> None:
     (target / "spec.json").write_text(json.dumps({"stage": "tokenize", "experiment": prepared.experiment()}))
     command = [str(Path(sys.executable).parent / "polar-tools"), "tokenize", "results/x/tokenize"]
     job = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    while not (target / "measures/train-00001.parquet").is_file():
+    while not (target / "origins/train-00001.json").is_file():
         assert job.poll() is None, "it ended before it could be killed"
         time.sleep(0.005)
     os.killpg(job.pid, signal.SIGKILL)
