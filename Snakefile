@@ -60,6 +60,7 @@ for stage in (
     "overlap",
     "decontaminate",
     "tokenize",
+    "rank",
     "train",
     "evaluate",
     "report",

@@ -288,6 +288,8 @@ class StageResources(Frozen):
     """Leaving out rows that overlap."""
     tokenize: Resources = Resources(mem_mb=8000, runtime=120)
     """Rendering a dataset for a model."""
+    rank: Resources = Resources(mem_mb=16000, runtime=240)
+    """Ranking rows by the loss that the untouched model has on them."""
     train: Resources = Resources(mem_mb=16000, runtime=1440)
     """One training."""
     evaluate: Resources = Resources(mem_mb=16000, runtime=240)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,8 @@ UNIT = 100
 """Rows that stay together: where a row group ends is decided after so many, however the rows came."""
 ROWS = 10_000
 """Rows of a table that is read at once."""
+BATCH = 1_000
+"""Rows that are in memory at once where shards are made into Python objects."""
 
 
 def choose_columns(table: pa.Table, columns: dict[str, str]) -> pa.Table:
@@ -37,6 +39,34 @@ def read_rows(folder: Path, name: str) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     return [row for shard in shards(folder, name) for row in pq.read_table(shard).to_pylist()]
+
+
+def rows(shards: Iterable[Path], columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of shards one by one, with only some columns where they are named."""
+    return (row for shard in shards for batch in batches(shard, columns) for row in batch.to_pylist())
+
+
+def batches(shard: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """A shard in pieces of BATCH rows."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(shard) as file:
+        yield from file.iter_batches(BATCH, columns=None if columns is None else list(columns))
+
+
+def rows_at(shards: Iterable[Path], places: Collection[int]) -> pa.Table:
+    """The rows at `places`, counted from 0 over all shards, in their order; no more is read than is needed to reach the last."""
+    import numpy as np
+    import pyarrow as pa
+
+    wanted, found, first = np.array(sorted(set(places))), [], 0
+    for batch in (batch for shard in shards for batch in batches(shard)):
+        here = wanted[(wanted >= first) & (wanted < first + batch.num_rows)]
+        found.append(batch.take(pa.array(here - first)))
+        first += batch.num_rows
+        if first > wanted[-1]:
+            break
+    return pa.Table.from_batches(found)
 
 
 def shards(folder: Path, name: str) -> list[Path]:
@@ -72,7 +102,7 @@ def tables(folder: Path, name: str, schema: pa.Schema | None = None) -> Iterator
 def write_shards(chunks: Iterable[pa.Table], folder: Path, name: str) -> None:
     """Tables of one schema as NAME-00000.parquet and so on: the same bytes for the same rows, however they are cut into tables."""
     folder.mkdir(parents=True, exist_ok=True)
-    groups = map(_merged, _gathered(_regrouped(chunks, UNIT), *GROUP))
+    groups = map(_merged, _gathered(regrouped(chunks, UNIT), *GROUP))
     for number, shard in itertools.groupby(_by_shard(groups), key=itemgetter(0)):
         _write((group for _, group in shard), folder / f"{name}-{number:05}.parquet")
 
@@ -131,7 +161,7 @@ def _size(table: pa.Table) -> int:
     return sum(pa.ipc.get_record_batch_size(batch) for batch in table.to_batches())
 
 
-def _regrouped(chunks: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
+def regrouped(chunks: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
     """The same rows in tables of `size`, each without gaps, but for the last."""
     held: list[pa.Table] = []
     count = 0

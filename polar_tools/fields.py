@@ -79,9 +79,9 @@ class Slice:
     train: bool = True
 
 
-Rendered = Annotated[T, Slice(("tokenize", "evaluate"))]
+Rendered = Annotated[T, Slice(("tokenize", "rank", "evaluate"))]
 """A field that decides which token ids a model sees, in training and in evaluation."""
-Loaded = Annotated[T, Slice(("evaluate",))]
+Loaded = Annotated[T, Slice(("rank", "evaluate"))]
 """A field that decides how a model is loaded and run, in training and in evaluation."""
 Planned = Annotated[T, Slice((), train=False)]
 """A field that only the plan reads: it changes which artifacts there are, never what is in one."""

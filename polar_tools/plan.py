@@ -26,6 +26,7 @@ from polar_tools.specs import (
     MixSpec,
     OverlapSpec,
     PrepareSpec,
+    RankSpec,
     Reported,
     ReportSpec,
     Spec,
@@ -124,7 +125,7 @@ class Plan:
     def gpus(self, path: str) -> int:
         """GPUs that the artifact's job needs."""
         spec = self.artifacts[path].spec
-        return spec.experiment.gpus if isinstance(spec, TrainSpec | EvaluateSpec) else 0
+        return spec.experiment.gpus if isinstance(spec, RankSpec | TrainSpec | EvaluateSpec) else 0
 
     def threads(self, path: str) -> int:
         """CPU threads that the artifact's job needs."""
@@ -247,6 +248,8 @@ class Plan:
 
     def _experiment(self, name: str, experiment: Experiment) -> Reported:
         tokenizer = self._tokenize(name, experiment)
+        if experiment.rank_rows:
+            self._rank(name, experiment, tokenizer)
         trainings = {f"seed{seed}": self._train(name, experiment, tokenizer, seed) for seed in experiment.seeds}
         evaluations = {
             evaluation: Measured(
@@ -262,6 +265,11 @@ class Plan:
         return Reported(
             method=experiment.method, model=experiment.model, dataset=experiment.dataset, trainings=trainings, evaluations=evaluations
         )
+
+    def _rank(self, name: str, experiment: Experiment, tokenizer: str) -> str:
+        seed = experiment.seeds[0]
+        bound = self._bound(experiment, self._start(name, seed))
+        return self._add(f"results/{name}/rank", RankSpec(tokenizer=tokenizer, rows=experiment.rank_rows, seed=seed, experiment=bound))
 
     def _train(self, name: str, experiment: Experiment, tokenizer: str, seed: int) -> str:
         bound = self._bound(experiment, self._start(name, seed))

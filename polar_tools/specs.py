@@ -166,6 +166,17 @@ class TrainSpec(ExperimentSpec):
     seed: int
 
 
+class RankSpec(ExperimentSpec):
+    """Rank training rows by the loss of the untouched model."""
+
+    PAYLOAD = "ranking.jsonl"
+    stage: Literal["rank"] = "rank"
+    tokenizer: PayloadPath
+    rows: int
+    seed: int
+    """Seed of a new head."""
+
+
 class EvaluateSpec(ExperimentSpec):
     """Measure one model on one evaluation; `trained` is None for the untouched model."""
 
@@ -212,7 +223,7 @@ SPECS: dict[str, type[Spec]] = {
     spec.model_fields["stage"].default: spec
     for spec in (
         *(MirrorSpec, ConvertSpec, PrepareSpec, MixSpec, ExpectSpec, OverlapSpec, DecontaminateSpec),
-        *(TokenizeSpec, TrainSpec, EvaluateSpec, ReportSpec),
+        *(TokenizeSpec, RankSpec, TrainSpec, EvaluateSpec, ReportSpec),
     )
 }
 

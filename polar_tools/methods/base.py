@@ -5,7 +5,7 @@ METRICS, features, set_up, render, fit, check,
 build_trainer, predict. What it doesn't need it takes from here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
@@ -149,8 +149,8 @@ class Config(Frozen):
             raise ValueError(f"{', '.join(idle)} would be ignored without {what}")
 
 
-def features(config: Config, rows: Sequence[Row]) -> Features:
-    """Nothing: most models need to know nothing of the data. `rows` are the training rows."""
+def features(config: Config, rows: Iterable[Row]) -> Features:
+    """Nothing: most models need to know nothing of the data. `rows` are the training rows, which pass by once, with the COLUMNS only."""
     return {}
 
 

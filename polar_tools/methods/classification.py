@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from polar_tools import marks
@@ -29,7 +29,7 @@ TASK_TYPE = "SEQ_CLS"
 METRICS = ("accuracy", "f1", "majority", "loss")
 
 
-def features(config: Config, rows: Sequence[base.Row]) -> base.Features:
+def features(config: Config, rows: Iterable[base.Row]) -> base.Features:
     """The labels of the training rows, sorted, as the model's configuration wants them."""
     labels = sorted({str(row["label"]) for row in rows})
     if len(labels) < 2:

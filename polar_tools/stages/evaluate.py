@@ -13,31 +13,39 @@ from polar_tools.artifact import Facts, canonical, sha256_of
 from polar_tools.errors import DataError, IntegrityError
 from polar_tools.methods import base
 from polar_tools.metrics.base import Options, Prediction
-from polar_tools.specs import EvaluateSpec
+from polar_tools.specs import EvaluateSpec, RankSpec
 
 LIBRARIES = (*modeling.LIBRARIES, "peft", "pyarrow", "rouge-score", "scikit-learn")
 
 
 def run(spec: EvaluateSpec, folder: Path) -> Facts:
     """Write predictions.jsonl, a line a test row, and report.json with the metrics."""
-    config = spec.experiment
-    method = discovery.load("methods", config.method)
-    rows = datasets.read_rows(Path(spec.test), "test")
-    base.check_columns(config, method.COLUMNS, list(rows[0]))
     _check_tokenizer(spec)
-    modeling.seed_everything(spec.head_seed, config.threads, config.gpus)
-    features = modeling.load_features(spec.tokenizer)
-    model = modeling.load_model(spec.trained or config.model, method.MODEL_CLASS, config, features).eval()
-    modeling.seed_everything(spec.seed, config.threads, config.gpus)
+    rows = datasets.read_rows(Path(spec.test), "test")
     generation = spec.generation.model_dump(exclude_none=True)
     try:
-        predictions = method.predict(config, model, modeling.load_tokenizer(spec.tokenizer), features, rows, generation)
+        predictions = predict(spec, spec.trained or spec.experiment.model, rows, (spec.head_seed, spec.seed), generation)
     except base.RowError as error:
         raise DataError(f"test row {error.place + 1}: {error}") from error
     report = {"rows": len(predictions), **measure(predictions, spec.metrics)}
     _write_predictions(predictions, folder / "predictions.jsonl")
     (folder / "report.json").write_bytes(canonical(report))
     return Facts(recorded=report)
+
+
+def predict(
+    spec: EvaluateSpec | RankSpec, model: str, rows: Sequence[base.Row], seeds: tuple[int, int], generation: dict[str, Any]
+) -> list[Prediction]:
+    """What the model in the folder `model` makes of `rows`; `seeds` are those of a new head, and of sampling."""
+    config, (head_seed, seed) = spec.experiment, seeds
+    method = discovery.load("methods", config.method)
+    base.check_columns(config, method.COLUMNS, list(rows[0]))
+    modeling.seed_everything(head_seed, config.threads, config.gpus)
+    features = modeling.load_features(spec.tokenizer)
+    loaded = modeling.load_model(model, method.MODEL_CLASS, config, features).eval()
+    modeling.seed_everything(seed, config.threads, config.gpus)
+    predictions: list[Prediction] = method.predict(config, loaded, modeling.load_tokenizer(spec.tokenizer), features, rows, generation)
+    return predictions
 
 
 def measure(predictions: Sequence[Prediction], metrics: Sequence[Options]) -> dict[str, Any]:

@@ -1,55 +1,265 @@
-"""Render a dataset for an experiment's model, once, before any GPU waits for it."""
+"""Render a dataset for an experiment's model, once, shard by shard, measure it and show its loss mask, before any GPU waits for it."""
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
+import json
+import random
 import shutil
-from collections.abc import Sequence
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from polar_tools import datasets, discovery, modeling
-from polar_tools.artifact import Facts, canonical
+from polar_tools import advice, datasets, discovery, measures, modeling, pages, tokens, xray
+from polar_tools.artifact import Facts, canonical, sha256_of
 from polar_tools.errors import DataError
+from polar_tools.filters.base import text_columns, texts
 from polar_tools.methods import base
-from polar_tools.specs import TokenizeSpec
+from polar_tools.specs import TokenizeSpec, freeze
+from polar_tools.version import __version__
 
-LIBRARIES = ("transformers", "tokenizers", "pyarrow")
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+OPTIONAL = tuple(name for name in ("py3langid",) if importlib.util.find_spec(name))
+LIBRARIES = ("transformers", "tokenizers", "numpy", "pyarrow", *pages.LIBRARIES, *OPTIONAL)
+RENDERING = ("transformers", "tokenizers", *pages.LIBRARIES)
+"""Libraries of which another version may render other tokens."""
+LANGUAGE_ROWS = 1000
+"""Rows that are drawn to see in which languages they are."""
+EXCERPT = 200
+"""Characters of what was cut off that are shown, at each end."""
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """All that decides what a row becomes."""
+
+    config: base.Config
+    method: Any
+    processor: PreTrainedTokenizerBase
+    features: base.Features
+
+    def render(self, rows: Sequence[base.Row], shard: Path, first: int) -> tuple[list[base.Example], list[base.Example | None]]:
+        """Rows from place `first` of `shard` on, as they are rendered and as they are kept; raises DataError that names the bad row."""
+        try:
+            rendered = self.method.render(self.config, self.processor, self.features, rows)
+        except base.RowError as error:
+            raise DataError(_about_row(shard, first + error.place, error)) from error
+        kept: list[base.Example | None] = []
+        for place, example in enumerate(rendered):
+            try:
+                kept.append(fitted := self.method.fit(self.config, example))
+                if fitted is not None:
+                    self.method.check(self.config, self.processor, rows[place], fitted)
+            except DataError as error:
+                raise DataError(_about_row(shard, first + place, error)) from error
+        return rendered, kept
 
 
 def run(spec: TokenizeSpec, folder: Path) -> Facts:
-    """Write tokenizer/ (with the chat template and features.json), tokens/ and report.json."""
+    """Write tokenizer/ (with chat template and features.json), tokens/, measures/ (a line a row), origins/, report.json and report.html."""
     config = spec.experiment
     method = discovery.load("methods", config.method)
-    rows = datasets.read_rows(Path(config.dataset), "train")
-    base.check_columns(config, method.COLUMNS, list(rows[0]))
-    tokenizer = method.set_up(config, modeling.load_tokenizer(config.model))
-    features = method.features(config, rows)
-    rendered = method.render(config, tokenizer, features, rows)
-    kept = [fitted for example in rendered if (fitted := method.fit(config, example)) is not None]
-    report = _measure(config, rendered, kept)
-    shutil.rmtree(folder / spec.PAYLOAD, ignore_errors=True)
-    tokenizer.save_pretrained(folder / spec.PAYLOAD)
-    (folder / spec.PAYLOAD / "features.json").write_bytes(canonical(features))
-    datasets.write_rows(kept, folder / "tokens", "train")
+    prepared = datasets.shards(Path(config.dataset), "train")
+    base.check_columns(config, method.COLUMNS, datasets.schema(Path(config.dataset)).names)
+    processor = method.set_up(config, modeling.load_tokenizer(config.model))
+    features = method.features(config, datasets.rows(prepared, _columns(method, Path(config.dataset))))
+    _save(processor, features, folder / spec.PAYLOAD)
+    rendering = Rendering(config, method, processor, features)
+    made = _make(rendering, prepared, spec, folder)
+    figures = _figures(made)
+    if figures.counts["dropped"] == figures.counts["rows"]:
+        raise DataError(f"all {figures.lengths.rows} training rows have more than max_length {config.max_length} tokens and were dropped")
+    report = _report(rendering, figures, prepared, made)
     (folder / "report.json").write_bytes(canonical(report))
-    return Facts(recorded=report)
+    (folder / "report.html").write_text(_page(rendering, figures, prepared, report, folder.parent.name), encoding="utf-8", newline="\n")
+    for warning in report["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
+    told = {name: report[name] for name in ("rows", "kept", "dropped", "cut", "tokens", "trained_tokens")}
+    length = {name: report["length"][name] for name in (*measures.QUANTILES, "mean")}
+    return Facts(recorded={**told, "length": length}, volatile=(tokens.ORIGINS,))
 
 
-def _measure(config: base.Config, rendered: Sequence[base.Example], kept: Sequence[base.Example]) -> dict[str, Any]:
-    """Counts and lengths; raises DataError where nothing would be trained on."""
-    for number, example in enumerate(kept):
-        if all(label == base.IGNORED for label in example["labels"]):
-            raise DataError(f"training row {number}: no token of it would be trained on; is max_length too short for its answer?")
-    if not kept:
-        raise DataError(f"all {len(rendered)} training rows have more than max_length {config.max_length} tokens and were dropped")
-    lengths = sorted(len(example["input_ids"]) for example in rendered)
+def _save(processor: PreTrainedTokenizerBase, features: base.Features, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    processor.save_pretrained(folder)
+    (folder / "features.json").write_bytes(canonical(features))
+
+
+def _make(rendering: Rendering, prepared: Sequence[Path], spec: TokenizeSpec, folder: Path) -> list[tokens.Shard]:
+    """The shards of tokens/ and measures/, those that an earlier run left first: what it made from the same content is not made again."""
+    settings = _settings(spec, folder)
+    left = tokens.left_in(folder, folder.with_name(f".{folder.name}.aside"))
+    wanted = {tokens.Shard.of(folder, path.stem): (path, _made_from(settings, path)) for path in prepared}
+    missing = [
+        shard
+        for shard, (_, made_from) in wanted.items()
+        if made_from not in left or not tokens.take_over(left[made_from], shard, made_from)
+    ]
+    for shard in missing:
+        path, made_from = wanted[shard]
+        tokens.write((tokens.tables(*whole) for whole in _rendered(rendering, path)), shard, made_from)
+    tokens.keep_only(list(wanted), folder)
+    if taken := len(wanted) - len(missing):
+        print(f"{taken} of {len(wanted)} shard{'s' if len(wanted) > 1 else ''} taken over from an earlier run: nothing in them has changed")
+    return list(wanted)
+
+
+def _settings(spec: TokenizeSpec, folder: Path) -> dict[str, Any]:
+    """All that decides what a shard becomes but for its rows. Where things lie is no part of it."""
+    experiment = json.loads(freeze(spec))["experiment"]
     return {
-        "rows": len(rendered),
-        "dropped": len(rendered) - len(kept),
-        "cut": 0 if config.max_length is None else sum(length > config.max_length for length in lengths) - (len(rendered) - len(kept)),
-        "tokens": sum(len(example["input_ids"]) for example in kept),
-        "trained_tokens": sum(label != base.IGNORED for example in kept for label in example["labels"]),
-        "length": {
-            name: lengths[int((len(lengths) - 1) * share)] for name, share in {"min": 0, "median": 0.5, "p95": 0.95, "max": 1}.items()
-        },
+        "experiment": {name: value for name, value in experiment.items() if name not in ("model", "dataset")},
+        "tokenizer": {path.name: sha256_of(path) for path in sorted((folder / spec.PAYLOAD).iterdir())},
+        "versions": {"polar-tools": __version__, **{name: metadata.version(name) for name in RENDERING}},
     }
+
+
+def _made_from(settings: dict[str, Any], prepared: Path) -> str:
+    return hashlib.sha256(canonical({**settings, "rows": sha256_of(prepared)})).hexdigest()
+
+
+def _rendered(rendering: Rendering, prepared: Path) -> Iterator[tuple[list[base.Example], list[base.Example | None]]]:
+    """A shard in batches; one is rendered, which mostly is no work for Python, while the one before is written."""
+    first, before = 0, None
+    with ThreadPoolExecutor(1) as ahead:
+        for batch in datasets.batches(prepared):
+            job = ahead.submit(rendering.render, batch.to_pylist(), prepared, first)
+            first += batch.num_rows
+            if before is not None:
+                yield before.result()
+            before = job
+        if before is not None:
+            yield before.result()
+
+
+def _about_row(shard: Path, place: int, error: Exception) -> str:
+    return f"training row {place + 1} (counted from 1, of {shard}): {error}"
+
+
+def _columns(method: Any, dataset: Path) -> list[str]:
+    """The columns of the dataset that the method knows by name."""
+    known = {name for columns in method.COLUMNS for name in columns}
+    return [name for name in datasets.schema(dataset).names if name in known]
+
+
+def _figures(made: Sequence[tokens.Shard]) -> tokens.Figures:
+    import pyarrow.parquet as pq
+
+    figures = tokens.Figures()
+    for shard in made:
+        figures.add(pq.read_table(shard.measures))
+    return figures
+
+
+def _report(rendering: Rendering, figures: tokens.Figures, prepared: Sequence[Path], made: Sequence[tokens.Shard]) -> dict[str, Any]:
+    """All figures; rows are numbered from 0."""
+    config, counts = rendering.config, figures.counts
+    labels = _labels(rendering.features, made)
+    known = _known_positions(config, rendering.processor)
+    kept = counts["rows"] - counts["dropped"]
+    held_out = bool(datasets.count(Path(config.dataset), "test"))
+    return {
+        **{name: counts[name] for name in ("rows", "cut", "dropped", "tokens", "trained_tokens")},
+        "kept": kept,
+        "length": figures.lengths.as_dict(),
+        **({"trained_length": figures.trained.as_dict()} if labels is None else {"labels": labels}),
+        "cuts": {
+            "max_length": config.max_length,
+            "on_too_long": config.on_too_long,
+            **{name: counts[name] for name in ("answers_cut", "tokens_lost", "trained_tokens_lost")},
+            "samples": list(_cut_off(rendering, figures.places["cut"], prepared)),
+        },
+        "would_cut": advice.would_cut(figures.lengths),
+        "duplicates": figures.duplicates,
+        "languages": _languages(rendering, prepared, counts["rows"]),
+        "model_positions": known,
+        "recommended": {
+            "max_length": advice.recommended_length(figures.lengths, known),
+            "preset": advice.recommended_preset(figures.lengths, kept),
+        },
+        "warnings": list(advice.warnings(figures, labels, known, config.max_length, held_out)),
+    }
+
+
+def _labels(features: base.Features, made: Sequence[tokens.Shard]) -> dict[str, int] | None:
+    """Rows of each label, for a method whose model has labels."""
+    import pyarrow.parquet as pq
+
+    if "id2label" not in features:
+        return None
+    found: Counter[int] = Counter()
+    for shard in made:
+        counted = pq.read_table(shard.tokens, columns=["labels"])["labels"].combine_chunks().flatten().value_counts()
+        found.update(dict(zip(*(counted.field(name).to_pylist() for name in ("values", "counts")), strict=True)))
+    return {str(features["id2label"][number]): count for number, count in sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))}
+
+
+def _known_positions(config: base.Config, processor: PreTrainedTokenizerBase) -> int | None:
+    """How long a row the model was built for, where its config.json or its tokenizer says so."""
+    file = Path(config.model) / "config.json"
+    told = json.loads(file.read_bytes()) if file.is_file() else {}
+    told |= told.get("text_config", {})
+    known = [told[name] for name in ("max_position_embeddings", "n_positions") if isinstance(told.get(name), int)]
+    return min([*known, processor.model_max_length]) if known or processor.model_max_length < 10**9 else None
+
+
+def _languages(rendering: Rendering, prepared: Sequence[Path], rows: int) -> dict[str, int] | None:
+    """Languages of rows that are drawn, the same in every run."""
+    if not OPTIONAL:
+        return None
+    drawn = random.Random(0).sample(range(rows), min(rows, LANGUAGE_ROWS))  # noqa: S311 (nothing secret)
+    table = datasets.rows_at(prepared, drawn)
+    readable = text_columns(table, ())
+    known = [
+        name for name in _columns(rendering.method, Path(rendering.config.dataset)) if name in readable and name != measures.LABEL
+    ] or readable
+    columns = [texts(table, name) for name in known]
+    return measures.languages("\n".join(text for text in row if text) for row in zip(*columns, strict=True))
+
+
+def _cut_off(rendering: Rendering, places: Sequence[int], prepared: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    """What was cut off some rows."""
+    for place, (rendered, kept) in _again(rendering, places, prepared).items():
+        text = xray.cut_off(rendering.processor, rendered, kept)
+        short = text if len(text) <= 2 * EXCERPT else f"{text[:EXCERPT]} … {text[-EXCERPT:]}"
+        lost = len(rendered["input_ids"]) - (0 if kept is None else len(kept["input_ids"]))
+        yield {"row": place, "tokens_lost": lost, "text": short}
+
+
+def _again(rendering: Rendering, places: Sequence[int], prepared: Sequence[Path]) -> dict[int, tuple[base.Example, base.Example | None]]:
+    """A few rows as they are rendered and as they are kept, by their places over all shards."""
+    if not places:
+        return {}
+    inorder = sorted(set(places))
+    rendered = rendering.method.render(
+        rendering.config, rendering.processor, rendering.features, datasets.rows_at(prepared, inorder).to_pylist()
+    )
+    return {place: (one, rendering.method.fit(rendering.config, one)) for place, one in zip(inorder, rendered, strict=True)}
+
+
+def _page(rendering: Rendering, figures: tokens.Figures, prepared: Sequence[Path], report: dict[str, Any], name: str) -> str:
+    """report.html."""
+    reasons: dict[int, list[str]] = {0: ["first row"]}
+    for title, kind in (
+        ("longest", "longest"),
+        ("shortest", "shortest"),
+        ("first that was cut", "cut"),
+        ("first that was dropped", "dropped"),
+    ):
+        for place in figures.places[kind][:1]:
+            reasons.setdefault(place, []).append(title)
+    labels = rendering.features.get("id2label")
+    rows = [
+        xray.row(rendering.processor, place, reasons[place], *whole, label=labels and str(labels[whole[0]["labels"][0]]))
+        for place, whole in _again(rendering, list(reasons), prepared).items()
+    ]
+    shown = sorted(rows, key=lambda row: list(reasons).index(row.number))
+    return pages.render("tokenize.html.jinja", name=name, report=report, rows=shown, config=rendering.config, has_labels=labels is not None)
