@@ -201,13 +201,13 @@ class Plan:
         return self._add(f"results/datasets/{name}/clean", DecontaminateSpec(dataset=prepared, overlaps=dropped))
 
     def _overlap(self, name: str, evaluation: str) -> str:
-        options = self.config.prepared(name).decontaminate
+        path, options = f"results/datasets/{name}/overlap/{evaluation}", self.config.prepared(name).decontaminate
+        if path in self.artifacts:  # by an experiment before
+            return f"{path}/{OverlapSpec.PAYLOAD}"
         same = {field: getattr(options, field) for field in ("ngram_size", "unit", "common")}
         fail = options.policy == "fail" and options.counts(evaluation)
         test = self._dataset(self.config.evaluations[evaluation].dataset)
-        return self._add(
-            f"results/datasets/{name}/overlap/{evaluation}", OverlapSpec(dataset=self._dataset(name), test=test, fail=fail, **same)
-        )
+        return self._add(path, OverlapSpec(dataset=self._dataset(name), test=test, fail=fail, **same))
 
     def _lineage(self, experiment: Experiment) -> Iterator[str]:
         """The datasets that an experiment's model was trained on, its own first."""
