@@ -37,9 +37,10 @@ format: $(VENV)/installed-test
 fix: $(VENV)/installed-test  ## write the generated files anew
 	$(BIN)/pytest -q --fix tests/test_generated.py
 
-bench: $(VENV)/installed-test  ## start-up, planning and copies, side by side
+bench: $(VENV)/installed-test  ## start-up, planning, copies and tokens, side by side
 	PATH="$(abspath $(BIN)):$$PATH" python bench/planning.py
 	PATH="$(abspath $(BIN)):$$PATH" python -m bench.pull_push
+	PATH="$(abspath $(BIN)):$$PATH" python -m bench.tokenizing
 
 clean:  ## forget all results; what was fetched and made is gone
 	rm -rf resources results logs benchmarks .snakemake

@@ -18,32 +18,29 @@ if TYPE_CHECKING:
 Turn = Mapping[str, Any]
 """A message: `role`, `content` (text, or a list of parts) and what else a template knows, such as `tool_calls`."""
 
-_TEXT = """\
-{%- macro text(message) -%}
+_PARTS = """\
+{%- macro parts(message) -%}
 {%- if message['tool_calls'] -%}
 {{ raise_exception('this template knows no tool calls; choose `tokenizer`, or write one that does') }}
 {%- endif -%}
-{%- if message['content'] is string -%}
-{{ message['content'] }}
-{%- else -%}
 {%- for part in message['content'] or [] -%}
 {%- if part['text'] is not string -%}{{ raise_exception('this template knows no parts but text; write one that does') }}{%- endif -%}
 {{ part['text'] }}
 {%- endfor -%}
-{%- endif -%}
 {%- endmacro -%}
 """
+_TEXT = "(message['content'] if message['content'] is string and not message['tool_calls'] else parts(message))"
 BUILT_IN = {
-    "chatml": _TEXT + "{% for message in messages %}"
-    "{{ '<|im_start|>' + message['role'] + '\n' + text(message) + '<|im_end|>\n' }}"
+    "chatml": _PARTS + "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + " + _TEXT + " + '<|im_end|>\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}",
-    "zephyr": _TEXT + "{% for message in messages %}"
-    "{{ '<|' + message['role'] + '|>\n' + text(message) + eos_token + '\n' }}"
+    "zephyr": _PARTS + "{% for message in messages %}"
+    "{{ '<|' + message['role'] + '|>\n' + " + _TEXT + " + eos_token + '\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}",
 }
 """Chat templates of our own: OpenAI's ChatML, and that of HuggingFaceH4/zephyr-7b-beta."""
 NAMES = ("tokenizer", *BUILT_IN, "none")
-PROBE = ({"role": "user", "content": "What is it?"}, {"role": "assistant", "content": "Nothing"})
+QUESTION, ANSWER = "What is it?", "Nothing"
 """A small dialogue that every template must be able to write."""
 
 
@@ -119,32 +116,48 @@ def install(choice: str, tokenizer: PreTrainedTokenizerBase, opening: str, syste
     `opening` is what the tokenizer writes in front of a text; the built-in templates begin with it. Raises ConfigError for a
     template that the tokenizer can't be used with, or that can't write a small dialogue.
     """
-    if choice == "none" or (choice == "tokenizer" and tokenizer.chat_template is None):
-        return
     if choice in BUILT_IN:
         _refuse_missing_tokens(choice, tokenizer)
+        tokenizer.eos_token = "<|im_end|>" if choice == "chatml" else tokenizer.eos_token
         tokenizer.chat_template = (f"{{{{ {json.dumps(opening, ensure_ascii=False)} }}}}" if opening else "") + BUILT_IN[choice]
-    elif choice != "tokenizer":
+    elif choice not in ("tokenizer", "none"):
         tokenizer.chat_template = choice
-    system = [{"role": "system", "content": system_prompt}] if system_prompt else []
+    if choice not in ("tokenizer", "none") or (system_prompt and tokenizer.chat_template is not None):
+        try:
+            _small_dialogue(tokenizer, system_prompt)
+        except DataError as error:
+            what = "a small dialogue with a system prompt" if system_prompt else "a small dialogue"
+            raise ConfigError(f"chat_template: {what} can't be written; {error}") from error
+
+
+def _small_dialogue(tokenizer: PreTrainedTokenizerBase, system_prompt: str | None = None) -> tuple[str, str]:
+    """Its prompt and all of it; contents are text, or parts where the template wants those."""
+    said = [*([("system", system_prompt)] if system_prompt else []), ("user", QUESTION), ("assistant", ANSWER)]
+    texts = [{"role": role, "content": text} for role, text in said]
+    parts = [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in said]
     try:
-        _write(tokenizer, [*system, *PROBE], None, False)
+        return _write(tokenizer, texts[:-1], None, True), _write(tokenizer, texts, None, False)
     except DataError as error:
-        raise ConfigError(
-            f"chat_template: a small dialogue {'with a system prompt ' if system else ''}can't be written: {error}"
-        ) from error
+        with suppress(DataError):
+            return _write(tokenizer, parts[:-1], None, True), _write(tokenizer, parts, None, False)
+        raise error
 
 
 def _refuse_missing_tokens(choice: str, tokenizer: PreTrainedTokenizerBase) -> None:
     if choice == "zephyr" and tokenizer.eos_token is None:
         raise ConfigError("chat_template: zephyr closes turns with the tokenizer's end-of-text token (eos_token), and this one has none")
     if choice == "chatml":
-        missing = [name for name in ("<|im_start|>", "<|im_end|>") if len(tokenizer.encode(name, add_special_tokens=False)) != 1]
+        missing = [name for name in ("<|im_start|>", "<|im_end|>") if not _is_token(tokenizer, name)]
         if missing:
             raise ConfigError(
                 f"chat_template: chatml needs {' and '.join(missing)} as single tokens, which this model's vocabulary lacks; "
                 "`chat_template: zephyr` closes turns with the tokenizer's own end-of-text token"
             )
+
+
+def _is_token(tokenizer: PreTrainedTokenizerBase, text: str) -> bool:
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    return len(ids) == 1 and tokenizer.convert_ids_to_tokens(ids[0]) == text
 
 
 def dialogues(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Dialogue]) -> list[Text]:
@@ -209,9 +222,8 @@ def present(value: Any) -> Any:
 
 def ending(tokenizer: PreTrainedTokenizerBase) -> str:
     """What the tokenizer's template writes behind the content of an answer."""
-    before = _write(tokenizer, PROBE[:1], None, True)
-    whole = _write(tokenizer, PROBE, None, False)
-    return whole.removeprefix(before).rpartition(PROBE[1]["content"])[2]
+    before, whole = _small_dialogue(tokenizer)
+    return whole.removeprefix(before).rpartition(ANSWER)[2]
 
 
 def well_formed(template: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from polar_tools import datasets, measures
 from polar_tools.artifact import canonical, read_json, sha256_of
-from polar_tools.labelling import IGNORED, Example
+from polar_tools.marks import IGNORED, Example
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from polar_tools.labelling import IGNORED, Example, marks
+from polar_tools.marks import IGNORED, Example, marks
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from polar_tools import labelling
+from polar_tools import marks
 from polar_tools.errors import ConfigError, DataError
 from polar_tools.errors import RowError as RowError
 from polar_tools.fields import EvaluationRef, Frozen, Loaded, ModelRef, Planned, PreparedRef, Rendered, did_you_mean
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, TrainingArguments
 
 Row = Mapping[str, Any]
-Example = labelling.Example
+Example = marks.Example
 """One rendered row: `input_ids`, and `labels` of the same length where -100 is not trained on (or one class id)."""
 Features = dict[str, Any]
 """What a model must know of the data: keyword arguments of its configuration, such as `id2label`."""
 
-IGNORED = labelling.IGNORED
+IGNORED = marks.IGNORED
 
 
 class TokenExpectations(Frozen):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from polar_tools import labelling
+from polar_tools import marks
 from polar_tools.errors import DataError
 from polar_tools.methods import base
 from polar_tools.metrics.base import Prediction
@@ -53,7 +53,7 @@ def render(config: Config, processor: PreTrainedTokenizerBase, features: base.Fe
     if unknown := sorted(set(labels) - set(known)):
         place = next(place for place, label in enumerate(labels) if label not in known)
         raise base.RowError(place, f"labels {unknown} do not occur in the training rows, which have {sorted(known)}")
-    encodings = labelling.backend(processor).encode_batch_fast([row["text"] for row in rows])
+    encodings = marks.backend(processor).encode_batch_fast([row["text"] for row in rows])
     return [{"input_ids": encoding.ids, "labels": [known[label]]} for encoding, label in zip(encodings, labels, strict=True)]
 
 
@@ -64,7 +64,7 @@ def fit(config: Config, example: base.Example) -> base.Example | None:
 
 def check(config: Config, processor: PreTrainedTokenizerBase, row: base.Row, example: base.Example) -> None:
     """Raise DataError for a text of which nothing is left but marks, and for anything but one label."""
-    special = labelling.marks(processor).special
+    special = marks.marks(processor).special
     if all(number in special for number in example["input_ids"]):
         raise DataError("its `text` has no tokens; the filter `missing` drops empty texts")
     if len(example["labels"]) != 1 or example["labels"][0] < 0:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, model_validator
 
-from polar_tools import labelling, templates
+from polar_tools import labelling, marks, templates
 from polar_tools.errors import ConfigError, RowError
 from polar_tools.fields import Rendered
 from polar_tools.methods import base
@@ -53,7 +53,7 @@ features = base.features
 
 def set_up(config: Config, processor: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
     """The tokenizer with the chosen chat template, and with what ends its turns as the end-of-text token."""
-    labelling.set_template(config.chat_template, processor, config.system_prompt)
+    marks.set_template(config.chat_template, processor, config.system_prompt)
     return processor
 
 
@@ -65,14 +65,13 @@ def render(config: Config, processor: PreTrainedTokenizerBase, features: base.Fe
     ends = [processor.eos_token_id] if config.add_eos_token else []
     if columns == ["text"]:
         return labelling.plain(processor, [row["text"] for row in rows], ends)
-    labelling.refuse_special(processor, (_strings([row.get(name) for name in (*columns, "tools")]) for row in rows))
+    marks.refuse_special(processor, (_contents(row, [*columns, "tools"]) for row in rows))
     if config.prompt_template:
         made = templates.prompts(config.prompt_template, rows)
         rows = [{**row, "prompt": prompt} for row, prompt in zip(rows, made, strict=True)]
     if not _has_turns(config, rows[0]):
         return labelling.continued(processor, [(row["prompt"], row["completion"]) for row in rows], ends)
-    texts = templates.dialogues(processor, [_dialogue(config, row, place) for place, row in enumerate(rows)])
-    return labelling.label(processor, texts, labelling.end_of_turn(processor))
+    return labelling.dialogues(processor, [_dialogue(config, row, place) for place, row in enumerate(rows)])
 
 
 def _columns(config: Config, row: base.Row) -> list[str]:
@@ -140,6 +139,11 @@ def _tools(row: base.Row, place: int) -> list[Any] | None:
         raise RowError(place, f"its `tools` are no JSON: {error}") from error
 
 
+def _contents(row: base.Row, columns: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """(column, text) of all that a row says."""
+    return ((name, text) for name in columns for text in _strings(row.get(name)))
+
+
 def _strings(value: Any) -> Iterator[str]:
     """Every text in `value`, at any depth, but for who speaks."""
     if isinstance(value, str):
@@ -155,16 +159,21 @@ fit = base.fit
 
 def check(config: Config, processor: PreTrainedTokenizerBase, row: base.Row, example: base.Example) -> None:
     """Raise DataError for an example with BOS, end or mask as none should be. A row that was cut may lack what was cut off."""
-    has_turns = _has_turns(config, row)
-    eos = processor.eos_token_id if config.add_eos_token else None
-    labelling.check(
-        processor,
+    found, has_turns = marks.marks(processor), _has_turns(config, row)
+    marks.check(
+        found,
         example,
-        end=labelling.end_of_turn(processor) if has_turns else eos,
-        beginnings=sum(turn["role"] == "user" for turn in row["messages"]) if "messages" in row else 1,
-        prompted=_columns(config, row) != ["text"],
+        end=marks.end_of_turn(processor) if has_turns else found.eos if config.add_eos_token else None,
+        beginnings=_exchanges(row),
+        prompted=has_turns or _columns(config, row) != ["text"],
         cut=config.on_too_long if len(example["input_ids"]) == config.max_length else None,
     )
+
+
+def _exchanges(row: base.Row) -> int:
+    """How often a user speaks: some templates begin anew each time."""
+    turns = row.get("messages", row.get("prompt"))
+    return max(1, sum(turn["role"] == "user" for turn in turns)) if isinstance(turns, list) else 1
 
 
 def build_trainer(
@@ -194,7 +203,7 @@ def predict(
     prompts = [example["input_ids"][: _last_turn(example["labels"])] for example in examples]
     losses = reference_losses(model, examples)
     has_turns = _has_turns(config, rows[0])
-    stop = {"eos_token_id": labelling.end_of_turn(processor) if has_turns else processor.eos_token_id}
+    stop = {"eos_token_id": marks.end_of_turn(processor) if has_turns else processor.eos_token_id}
     plain = _columns(config, rows[0]) == ["text"]
     written = [None] * len(rows) if plain else generate(model, processor, prompts, {**generation, **stop})
     return [
