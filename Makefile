@@ -5,12 +5,15 @@ BIN := $(VENV)/bin
 # An index may serve several gigabytes of CUDA for a plain `torch`; this exact version is what was tried.
 INSTALL := $(BIN)/python -m pip install --quiet --constraint envs/cpu.txt torch==2.13.0 --editable
 
-.PHONY: run test test-all default-run lint format fix bench clean
+.PHONY: run data test test-all default-run examples lint format fix bench clean
 
 run: $(VENV)/installed-run  ## the default workflow
 	PATH="$(abspath $(BIN)):$$PATH" snakemake
 	@echo
 	@echo "Done. Open results/report/index.html. For more: . $(BIN)/activate"
+
+data: $(VENV)/installed-run  ## what config/examples/shapes is made from and no pypi:// source gives, into data/: see docs/data.md
+	PATH="$(abspath $(BIN)):$$PATH" python examples/fetch_data.py data
 
 test: $(VENV)/installed-test  ## the fast tests
 	PATH="$(abspath $(BIN)):$$PATH" pytest -n 2 -m "not slow and not gpu and not slurm"
@@ -21,6 +24,9 @@ test-all: $(VENV)/installed-test  ## every test that this machine can run
 
 default-run: $(VENV)/installed-test  ## the default workflow in a clean clone, with what it must reach
 	PATH="$(abspath $(BIN)):$$PATH" pytest -m slow tests/workflow/test_default_run.py
+
+examples: $(VENV)/installed-test  ## the examples of all shapes on real data, fetched for it
+	PATH="$(abspath $(BIN)):$$PATH" pytest -m slow tests/contract/test_shape_examples.py
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

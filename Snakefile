@@ -7,8 +7,10 @@ from polar_tools import config as configuration
 from polar_tools.errors import PolarError
 from polar_tools.plan import Plan
 
+# A config that is named on the command line stands for itself: Snakemake would only add it to this one.
+if not workflow.overwrite_configfiles:
 
-configfile: "config/config.yaml"
+    configfile: "config/config.yaml"
 
 
 # Plain `snakemake` uses every core of this machine; a profile cannot say so, for `cores` would bind a cluster too.
@@ -31,6 +33,8 @@ wildcard_constraints:
     experiment="|".join(map(re.escape, PLAN.config.experiments)) or "none",
     dataset="|".join(map(re.escape, PLAN.config.datasets)) or "none",
     mixture="|".join(map(re.escape, PLAN.config.mixtures)) or "none",
+    prepared="|".join(map(re.escape, [*PLAN.config.datasets, *PLAN.config.mixtures]))
+    or "none",
     evaluation="|".join(map(re.escape, PLAN.config.evaluations)) or "none",
     name="[^/]+",
     run=r"base|seed\d+",
@@ -53,6 +57,8 @@ for stage in (
     "prepare",
     "mix",
     "expect",
+    "overlap",
+    "decontaminate",
     "tokenize",
     "rank",
     "train",

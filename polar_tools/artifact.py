@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from polar_tools.errors import UserError
-from polar_tools.specs import Spec, thaw
+from polar_tools.specs import SPECS, Spec, thaw
 from polar_tools.version import __version__
 
 OWN = ("spec.json", "record.json", "manifest.json", ".work.json")
@@ -134,10 +134,10 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def files_of(folder: Path) -> list[str]:
-    """The files of an artifact but for its own book-keeping, sorted, as paths below `folder`."""
-    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return sorted(name for name in found if name not in OWN)
+def files_of(folder: Path, stage: str) -> list[str]:
+    """The files of a stage's artifact but for its own book-keeping and for artifacts within it, sorted, as paths below `folder`."""
+    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(path.as_posix() for path in found if path.parts[0] not in (*OWN, *SPECS[stage].WITHIN))
 
 
 def canonical(data: dict[str, Any]) -> bytes:
@@ -187,14 +187,14 @@ def _claim(folder: Path, origin: dict[str, Any]) -> None:
     (folder / "record.json").unlink(missing_ok=True)
     left = read_json(folder / ".work.json") or ({} if record is None else {key: record.get(key) for key in origin})
     if left != origin:
-        _set_aside(folder)
+        _set_aside(folder, origin["spec"]["stage"])
     _write(folder / ".work.json", canonical(origin))
 
 
-def _set_aside(folder: Path) -> None:
-    """Move what lies in `folder` to a hidden folder beside it, which keeps the last such lot."""
+def _set_aside(folder: Path, stage: str) -> None:
+    """Move what lies in `folder` to a hidden folder beside it, which keeps the last such lot; artifacts within it stay."""
     aside = folder.with_name(f".{folder.name}.aside")
-    left = [path for path in folder.iterdir() if path.name not in OWN]
+    left = [path for path in folder.iterdir() if path.name not in (*OWN, *SPECS[stage].WITHIN)]
     if left:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
@@ -205,7 +205,7 @@ def _set_aside(folder: Path) -> None:
 def _write_record(folder: Path, origin: dict[str, Any], facts: Facts, libraries: Iterable[str]) -> None:
     from importlib import metadata
 
-    stable = [name for name in files_of(folder) if not name.startswith(_folders(facts.volatile))]
+    stable = [name for name in files_of(folder, origin["spec"]["stage"]) if not name.startswith(_folders(facts.volatile))]
     record = {
         **origin,
         "files": {name: _entry(folder / name) for name in stable},
@@ -221,7 +221,7 @@ def _circumstances(folder: Path, spec: Spec, facts: Facts, started: datetime, se
     import resource
     import socket
 
-    volatile = [name for name in files_of(folder) if name.startswith(_folders(facts.volatile))]
+    volatile = [name for name in files_of(folder, spec.stage) if name.startswith(_folders(facts.volatile))]
     return {
         "files": {name: _entry(folder / name) for name in volatile},
         "local_files": {path: _signature(Path(path)) for path in spec.local_files()},

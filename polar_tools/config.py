@@ -10,7 +10,7 @@ from pydantic import Field, JsonValue, NonNegativeInt, PositiveFloat, PositiveIn
 from polar_tools.complaints import complaints
 from polar_tools.discovery import NameOf, OneOf
 from polar_tools.errors import ConfigError
-from polar_tools.fields import NAME, SHA256, DatasetRef, Frozen, PreparedRef, Ref, did_you_mean, marked
+from polar_tools.fields import NAME, SHA256, DatasetRef, EvaluationRef, Frozen, PreparedRef, Ref, did_you_mean, marked
 from polar_tools.filters import base as filters
 from polar_tools.filters.near_duplicates import Options as NearDuplicates
 from polar_tools.filters.pattern import refuse_invalid
@@ -102,11 +102,38 @@ class RowExpectations(Frozen):
         return self
 
 
+class Decontamination(Frozen):
+    """What is done about training rows that have text in common with the test rows of an evaluation; reported it is always."""
+
+    policy: Literal["report", "drop", "fail"] = "report"
+    """Say what overlaps, train without the rows that do (`drop`), or end the work before anything is trained (`fail`)."""
+    ngram_size: Annotated[PositiveInt, Field(ge=2)] = 13
+    """Rows overlap that share so many units in a row; a test row that has fewer, but 5 at least, is looked for as a whole."""
+    unit: Literal["auto", "word", "char"] = "auto"
+    """What is counted: words, characters, or (`auto`) words, and single characters in Chinese, Japanese, Thai and the like."""
+    common: PositiveInt = 10
+    """What stands in more test rows than this is a template, and doesn't count."""
+    evaluations: tuple[EvaluationRef, ...] = ()
+    """Names from `evaluations`, those that count for `drop` and `fail`; empty takes all."""
+
+    def counts(self, evaluation: str) -> bool:
+        """Whether something is done about overlap with an evaluation."""
+        return self.policy != "report" and (not self.evaluations or evaluation in self.evaluations)
+
+    @model_validator(mode="after")
+    def _evaluations_are_read(self) -> Self:
+        if self.evaluations and self.policy == "report":
+            raise ValueError("`evaluations` would be ignored without `policy: drop` or `policy: fail`: every overlap is reported")
+        return self
+
+
 class Prepared(Frozen):
     """What datasets and mixtures share."""
 
     expect: RowExpectations = RowExpectations()
     """What must hold before anything is trained on the rows."""
+    decontaminate: Decontamination = Decontamination()
+    """What is done about training rows that overlap with the test rows of an evaluation."""
 
 
 TEST_FIELDS = ("test_source", "test_data", "test_data_dir", "test_data_split")
@@ -255,6 +282,10 @@ class StageResources(Frozen):
     """Mixing datasets."""
     expect: Resources = Resources(mem_mb=4000, runtime=30)
     """Looking whether expectations are met."""
+    overlap: Resources = Resources(mem_mb=8000, runtime=120)
+    """Looking for text that training rows and the test rows of an evaluation have in common."""
+    decontaminate: Resources = Resources(mem_mb=4000, runtime=60)
+    """Leaving out rows that overlap."""
     tokenize: Resources = Resources(mem_mb=8000, runtime=120)
     """Rendering a dataset for a model."""
     rank: Resources = Resources(mem_mb=16000, runtime=240)
@@ -341,6 +372,10 @@ class Config(Frozen):
             for name, evaluation in self.evaluations.items()
             if not self.has_test(evaluation.dataset)
         ]
+
+    def prepared(self, name: str) -> Prepared:
+        """The dataset or mixture of a name."""
+        return self.mixtures[name] if name in self.mixtures else self.datasets[name]
 
     def has_test(self, name: str) -> bool:
         """Whether rows of a dataset or mixture are held out; a name that leads nowhere is another check's business."""

@@ -84,4 +84,15 @@ def _sample(before: pa.Table, after: pa.Table | None, step: Step) -> None:
 
     gone = before if after is None else before.filter(pc.invert(pc.is_in(before[ROW], after[ROW].combine_chunks())))
     for row in gone.slice(0, step.samples - len(step.dropped)).select([ROW, *data_columns(gone)]).to_pylist():
-        step.dropped.append({"row": row.pop(ROW), "values": row})
+        step.dropped.append({"row": row.pop(ROW), "values": readable(row)})
+
+
+def readable(value: Any) -> Any:
+    """`value` as JSON can say it: of a picture, or other bytes, how many they are; of dates and the like their text."""
+    if isinstance(value, dict):
+        return {name: readable(member) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [readable(member) for member in value]
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    return value if value is None or isinstance(value, str | int | float) else str(value)

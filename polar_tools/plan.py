@@ -8,13 +8,14 @@ from functools import cached_property
 from pathlib import Path
 
 from polar_tools import artifact, discovery, recognition, storage
-from polar_tools.config import Config, Dataset, Evaluation, Metric, Mixture, Prepared, Resources, RowExpectations
+from polar_tools.config import Config, Dataset, Evaluation, Metric, Mixture, Resources, RowExpectations
 from polar_tools.errors import ConfigError
 from polar_tools.fields import payload_of
 from polar_tools.methods.base import Config as Experiment
 from polar_tools.methods.base import TokenExpectations
 from polar_tools.specs import (
     ConvertSpec,
+    DecontaminateSpec,
     EvaluateSpec,
     ExpectSpec,
     ExperimentSpec,
@@ -23,6 +24,7 @@ from polar_tools.specs import (
     Measured,
     MirrorSpec,
     MixSpec,
+    OverlapSpec,
     PrepareSpec,
     RankSpec,
     Reported,
@@ -68,11 +70,37 @@ class Plan:
         return [f"{folder}/manifest.json" for folder in spec.inputs()] + spec.local_files()
 
     def gates(self, path: str) -> list[str]:
-        """Manifests of what must hold before the artifact is made, but is no part of it, sorted."""
+        """Manifests of what must hold before the artifact is made, but is no part of it, sorted.
+
+        Snakemake would plan a job for a gate that isn't there yet, so what is made already has none such.
+        """
         spec = self.artifacts[path].spec
-        looked_at = [spec.experiment.dataset] if isinstance(spec, TokenizeSpec) else [spec.tokenizer] if isinstance(spec, TrainSpec) else []
-        paths = [f"{payload_of(payload)}/expect" for payload in looked_at]
-        return [f"{gate}/manifest.json" for gate in paths if gate in self.artifacts]
+        if not isinstance(spec, TokenizeSpec | TrainSpec):
+            return []
+        payloads = [spec.experiment.dataset, *([spec.tokenizer] if isinstance(spec, TrainSpec) else [])]
+        looked_at = sorted(gate for payload in payloads for gate in self._gates.get(self._uncleaned(payload), []))
+        manifests = [Path(gate, "manifest.json") for gate in looked_at]
+        return [manifest.as_posix() for manifest in manifests if manifest.is_file() or self._states[path] == "to make"]
+
+    @cached_property
+    def _gates(self) -> dict[str, list[str]]:
+        """Payload -> what may find that nothing is to be trained on it."""
+        gates: dict[str, list[str]] = {}
+        for path, made in self.artifacts.items():
+            if isinstance(made.spec, ExpectSpec):
+                gates.setdefault(made.spec.of, []).append(path)
+            elif isinstance(made.spec, OverlapSpec) and made.spec.fail:
+                gates.setdefault(made.spec.dataset, []).append(path)
+        return gates
+
+    def _uncleaned(self, payload: str) -> str:
+        """The data as prepared, of data from which rows that overlap were left out."""
+        made = self.artifacts.get(payload_of(payload))
+        return made.spec.dataset if made is not None and isinstance(made.spec, DecontaminateSpec) else payload
+
+    @cached_property
+    def _states(self) -> dict[str, str]:
+        return self.states()
 
     def targets(self, below: str = "") -> list[str]:
         """The manifests of all artifacts whose paths begin with `below`."""
@@ -144,14 +172,10 @@ class Plan:
 
     def _dataset(self, name: str) -> str:
         path = f"results/datasets/{name}"
-        if name in self.config.mixtures:
-            prepared: Prepared = self.config.mixtures[name]
-            spec: Spec = self._mixture(self.config.mixtures[name])
-        else:
-            prepared, spec = self.config.datasets[name], self._prepared(name)
-        data = self._add(path, spec)
-        if prepared.expect != RowExpectations():
-            self._add(f"{path}/expect", ExpectSpec(of=data, rows=prepared.expect))
+        data = self._add(path, self._mixture(self.config.mixtures[name]) if name in self.config.mixtures else self._prepared(name))
+        expect = self.config.prepared(name).expect
+        if expect != RowExpectations():
+            self._add(f"{path}/expect", ExpectSpec(of=data, rows=expect))
         return data
 
     def _prepared(self, name: str) -> PrepareSpec:
@@ -166,6 +190,31 @@ class Plan:
     def _mixture(self, mixture: Mixture) -> MixSpec:
         parts = tuple(Ingredient(data=self._dataset(part.dataset), weight=part.weight) for part in mixture.parts)
         return MixSpec(parts=parts, until=mixture.until, seed=mixture.seed)
+
+    def _trained_on(self, name: str) -> str:
+        """The data that experiments on dataset `name` train on; its overlap with every evaluation is planned."""
+        options, prepared = self.config.prepared(name).decontaminate, self._dataset(name)
+        overlaps = {evaluation: self._overlap(name, evaluation) for evaluation in self.config.evaluations}
+        dropped = {evaluation: path for evaluation, path in overlaps.items() if options.policy == "drop" and options.counts(evaluation)}
+        if not dropped:
+            return prepared
+        return self._add(f"results/datasets/{name}/clean", DecontaminateSpec(dataset=prepared, overlaps=dropped))
+
+    def _overlap(self, name: str, evaluation: str) -> str:
+        options = self.config.prepared(name).decontaminate
+        same = {field: getattr(options, field) for field in ("ngram_size", "unit", "common")}
+        fail = options.policy == "fail" and options.counts(evaluation)
+        test = self._dataset(self.config.evaluations[evaluation].dataset)
+        return self._add(
+            f"results/datasets/{name}/overlap/{evaluation}", OverlapSpec(dataset=self._dataset(name), test=test, fail=fail, **same)
+        )
+
+    def _lineage(self, experiment: Experiment) -> Iterator[str]:
+        """The datasets that an experiment's model was trained on, its own first."""
+        yield experiment.dataset
+        parent = self.config.experiments.get(experiment.model)
+        if parent is not None:
+            yield from self._lineage(parent)
 
     def _generation(self, name: str) -> int:
         """How many trainings the experiment's model has behind it."""
@@ -195,7 +244,7 @@ class Plan:
 
     def _bound(self, experiment: Experiment, model: str) -> Experiment:
         """`experiment` with its references turned into paths."""
-        return experiment.model_copy(update={"model": model, "dataset": self._dataset(experiment.dataset), "evaluations": ()})
+        return experiment.model_copy(update={"model": model, "dataset": self._trained_on(experiment.dataset), "evaluations": ()})
 
     def _experiment(self, name: str, experiment: Experiment) -> Reported:
         tokenizer = self._tokenize(name, experiment)
@@ -209,6 +258,7 @@ class Plan:
                     run: self._evaluate(name, experiment, tokenizer, evaluation, seed, trainings[run])
                     for run, seed in ((f"seed{seed}", seed) for seed in experiment.seeds)
                 },
+                overlaps={dataset: self._overlap(dataset, evaluation) for dataset in self._lineage(experiment)},
             )
             for evaluation in experiment.evaluations
         }

@@ -103,7 +103,7 @@ def _differences(folder: Path, root: Path) -> Iterator[str]:
             yield f"{shown / name}: missing"
         elif sha256_of(folder / name) != entry["sha256"]:
             yield f"{shown / name}: changed"
-    for name in files_of(folder):
+    for name in files_of(folder, record["spec"]["stage"]):
         if (
             name not in record["files"]
             and name not in manifest.get("files", {})

@@ -19,6 +19,8 @@ class Spec(Frozen):
     """Base of every spec; `PAYLOAD` is what of the artifact other artifacts read."""
 
     PAYLOAD: ClassVar[str]
+    WITHIN: ClassVar[tuple[str, ...]] = ()
+    """Folders in the artifact's own that hold other artifacts."""
     stage: str
 
     def inputs(self) -> list[str]:
@@ -71,6 +73,7 @@ class PrepareSpec(Spec):
     """Read, filter, split."""
 
     PAYLOAD = "data"
+    WITHIN = ("overlap", "clean", "expect")
     stage: Literal["prepare"] = "prepare"
     train: Files
     """Rows to train on, or those that are split."""
@@ -96,6 +99,7 @@ class MixSpec(Spec):
     """Several datasets as one."""
 
     PAYLOAD = "data"
+    WITHIN = PrepareSpec.WITHIN
     stage: Literal["mix"] = "mix"
     parts: tuple[Ingredient, ...]
     until: Literal["first_exhausted", "all_exhausted"]
@@ -113,6 +117,32 @@ class ExpectSpec(Spec):
     tokens: TokenExpectations | None = None
 
 
+class OverlapSpec(Spec):
+    """Look for text that training rows have in common with the test rows of an evaluation."""
+
+    PAYLOAD = "training_rows.parquet"
+    stage: Literal["overlap"] = "overlap"
+    dataset: PayloadPath
+    """Its train part is searched."""
+    test: PayloadPath
+    """Its test part is searched for."""
+    ngram_size: int
+    unit: Literal["auto", "word", "char"]
+    common: int
+    fail: bool
+    """Whether the work ends where anything is found."""
+
+
+class DecontaminateSpec(Spec):
+    """Leave out training rows that overlap."""
+
+    PAYLOAD = "data"
+    stage: Literal["decontaminate"] = "decontaminate"
+    dataset: PayloadPath
+    overlaps: dict[str, PayloadPath]
+    """The training rows that overlap, by evaluation."""
+
+
 class ExperimentSpec(Spec):
     """Base of the stages that see a slice of an experiment; the fields outside the slice keep their defaults."""
 
@@ -123,6 +153,7 @@ class TokenizeSpec(ExperimentSpec):
     """Render a dataset for an experiment's model."""
 
     PAYLOAD = "tokenizer"
+    WITHIN = ("expect",)
     stage: Literal["tokenize"] = "tokenize"
 
 
@@ -165,6 +196,8 @@ class Measured(Frozen):
 
     base: PayloadPath
     runs: dict[str, PayloadPath]
+    overlaps: dict[str, PayloadPath]
+    """What overlaps with each dataset that was trained on, by its name; that of the model it starts from too."""
 
 
 class Reported(Frozen):
@@ -188,7 +221,10 @@ class ReportSpec(Spec):
 
 SPECS: dict[str, type[Spec]] = {
     spec.model_fields["stage"].default: spec
-    for spec in (MirrorSpec, ConvertSpec, PrepareSpec, MixSpec, ExpectSpec, TokenizeSpec, RankSpec, TrainSpec, EvaluateSpec, ReportSpec)
+    for spec in (
+        *(MirrorSpec, ConvertSpec, PrepareSpec, MixSpec, ExpectSpec, OverlapSpec, DecontaminateSpec),
+        *(TokenizeSpec, RankSpec, TrainSpec, EvaluateSpec, ReportSpec),
+    )
 }
 
 

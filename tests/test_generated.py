@@ -15,7 +15,7 @@ from polar_tools.cli import group
 from tests import tiny, tree
 
 FIX = "pytest tests/test_generated.py --fix"
-CONFIGS = [tiny.REPOSITORY / "config" / "config.yaml", *sorted((tiny.REPOSITORY / "config" / "examples").glob("*.yaml"))]
+CONFIGS = [tiny.REPOSITORY / "config" / "config.yaml", *sorted((tiny.REPOSITORY / "config" / "examples").rglob("*.yaml"))]
 
 
 def help_of(*words: str) -> str:

@@ -51,6 +51,8 @@ def _prepare(source: str, sha256: str | None, output: Path, config: Path | None,
     told = {**(configs.read(config) if config else {}), "source": uri, "sha256": sha256}
     for setting in settings:
         _set(told, setting)
+    if "decontaminate" in told:
+        raise click.UsageError("`decontaminate` needs the evaluations of a whole config; here it would be ignored")
     dataset = configs.parse(told, str(config or "--set"), configs.Dataset)
     specs: dict[str, Spec] = {"source": MirrorSpec(source=uri, sha256=sha256)}
     if dataset.test_source is not None:

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from polar_tools.filters import base
+from polar_tools.ngrams import CHARACTERS, SYLLABLES, Rolling, mixed, places, units
 from polar_tools.spool import Spool
 
 if TYPE_CHECKING:
@@ -32,10 +33,8 @@ NEIGHBOURS = 8
 """Of the rows that share a band, each is compared with so many before it: rows that only share a template cost no more than that."""
 DEVIATIONS = 2.5
 """How far below the threshold, in standard deviations of a signature's estimate, a pair may seem and still be compared exactly."""
-FACTOR = 0x9E3779B97F4A7C15
-"""An odd number whose powers mix hashes, so that the order of the words counts."""
-SPACELESS = r"(\p{Han}|\p{Hangul}|\p{Hiragana}|\p{Katakana}|\p{Thai}|\p{Lao}|\p{Khmer}|\p{Myanmar}|\p{Tibetan})"
-"""Scripts without spaces between words, and Korean, whose words carry their particles with them."""
+SINGLE = {"auto": SYLLABLES, "word": None, "char": CHARACTERS}
+"""What is a unit by itself."""
 
 
 class Options(base.Options):
@@ -127,7 +126,7 @@ class _Signatures:
         made = RMinHash.digest_matrix_from_flat_token_hashes(ngrams, starts.astype(np.uint64), self._options.num_perm, self._options.seed)
         signatures = np.array(made.to_rows(), np.uint64).reshape(-1, self._options.num_perm)
         banded = signatures[:, : self.bands * self._width].reshape(-1, self.bands, self._width)
-        return np.diff(starts), _mixed(banded).T, signatures.astype(np.uint8)
+        return np.diff(starts), mixed(banded).T, signatures.astype(np.uint8)
 
     def sharing(self, band: int) -> tuple[Array, Array]:
         """The rows that share a key of this band with another, sorted by it, and those keys."""
@@ -178,16 +177,9 @@ def _recall(threshold: float, num_perm: int, width: int) -> float:
 def _words(batch: pa.RecordBatch, options: Options) -> pa.ListArray:
     """The units of every row; null where there is none."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     table = pa.Table.from_batches([batch])
-    texts = [pc.fill_null(base.text_column(table, column).combine_chunks(), "") for column in options.columns]
-    text = pc.utf8_lower(pc.utf8_normalize(pc.binary_join_element_wise(*texts, " "), "NFKC"))
-    text = pc.replace_substring_regex(text, r"[^\p{L}\p{M}\p{N}]+", " ")
-    if options.unit != "word":
-        text = pc.replace_substring_regex(text, SPACELESS if options.unit == "auto" else "([^ ])", r" \1 ")
-    text = pc.ascii_trim_whitespace(text)
-    return pc.ascii_split_whitespace(pc.if_else(pc.equal(text, ""), None, text))
+    return units([base.text_column(table, column).combine_chunks() for column in options.columns], SINGLE[options.unit])
 
 
 def _ngrams(words: pa.ListArray, size: int) -> tuple[Array, Array]:
@@ -201,27 +193,9 @@ def _ngrams(words: pa.ListArray, size: int) -> tuple[Array, Array]:
     counts = pc.fill_null(pc.list_value_length(words), 0).to_numpy(zero_copy_only=False)
     room = np.where(counts, np.maximum(counts, size), 0)
     padded = np.zeros(max(room.sum(), size), np.uint64)
-    padded[_places(room, counts)] = np.array(hashes, np.uint64)[encoded.indices]
+    padded[places(room, counts)] = np.array(hashes, np.uint64)[encoded.indices]
     made = np.where(counts, room - size + 1, 0)
-    ngrams = _mixed(np.lib.stride_tricks.sliding_window_view(padded, size))
-    return ngrams[_places(room, made)], np.concatenate([[0], np.cumsum(made)])
-
-
-def _places(room: Array, counts: Array) -> Array:
-    """The places of so many members of each row, where each row has so much room."""
-    import numpy as np
-
-    return np.arange(counts.sum()) + np.repeat(np.cumsum(room) - room - np.cumsum(counts) + counts, counts)
-
-
-def _mixed(hashes: Array) -> Array:
-    """One hash of those along the last axis."""
-    import numpy as np
-
-    mixed = np.zeros(hashes.shape[:-1], np.uint64)
-    for number in range(hashes.shape[-1]):
-        mixed = mixed * np.uint64(FACTOR) + hashes[..., number]
-    return mixed
+    return Rolling(padded).windows(size)[places(room, made)], np.concatenate([[0], np.cumsum(made)])
 
 
 def joined(found: Array, pairs: Array) -> Array:

@@ -98,7 +98,7 @@ def _funnel(parts: list[Part], written: dict[str, int]) -> Iterator[dict[str, An
 def _page(name: str, report: dict[str, Any], parts: list[Part], bars: list[dict[str, Any]]) -> str:
     """report.html."""
     first = next(iter(parts[0].rows))
-    kept = [{"row": row.pop(ROW), "values": row} for row in first.slice(0, funnel.SAMPLES).to_pylist()]
+    kept = [{"row": row.pop(ROW), "values": funnel.readable(row)} for row in first.slice(0, funnel.SAMPLES).to_pylist()]
     dropped = sum(step["dropped"] for step in report["filters"])
     shown = {"dropped": dropped, "kept": kept, "funnel": bars, "top": max(bar["rows"] for bar in bars)}
     return pages.render("prepare.html.jinja", name=name, report=report, two=len(parts) > 1, **shown)

@@ -15,7 +15,7 @@ from polar_tools.fields import documentation, payload_of
 from polar_tools.metrics.base import Options, Prediction
 from polar_tools.provenance import Node
 from polar_tools.scores import Score
-from polar_tools.specs import EvaluateSpec, Measured, Reported, ReportSpec, TrainSpec, thaw, visible
+from polar_tools.specs import DecontaminateSpec, EvaluateSpec, Measured, Reported, ReportSpec, TrainSpec, thaw, visible
 
 LIBRARIES = (*charts.LIBRARIES, *pages.LIBRARIES)
 SAMPLES = 8
@@ -43,6 +43,26 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Overlap:
+    """What a dataset that was trained on has in common with the test rows, and how many of its rows were left out for it."""
+
+    dataset: str
+    node: Node
+    dropped: int
+
+    @property
+    def test(self) -> dict[str, int]:
+        """Counts of test rows."""
+        counts: dict[str, int] = self.node.record["facts"]["test"]
+        return counts
+
+    @property
+    def training_rows(self) -> int:
+        """Rows of the dataset that overlap."""
+        return int(self.node.record["facts"]["training"]["overlapping"])
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """One evaluation of one experiment."""
 
@@ -50,6 +70,7 @@ class Evaluation:
     base: Node
     runs: dict[str, Node]
     samples: tuple[Sample, ...]
+    overlaps: tuple[Overlap, ...]
 
     @cached_property
     def spec(self) -> EvaluateSpec:
@@ -156,8 +177,15 @@ class Experiment:
 
     @property
     def dataset(self) -> Node:
-        """What they learn."""
-        return self._input(self.spec.experiment.dataset)
+        """What they learn, as it was prepared."""
+        data = self._input(self.spec.experiment.dataset)
+        return data if self.cleaned is None else self._input(self.cleaned.record["spec"]["dataset"])
+
+    @property
+    def cleaned(self) -> Node | None:
+        """What they learn, where rows were left out because they overlap."""
+        data = self._input(self.spec.experiment.dataset)
+        return data if data.record["spec"]["stage"] == DecontaminateSpec.model_fields["stage"].default else None
 
     @property
     def schedule(self) -> str:
@@ -178,7 +206,15 @@ class Experiment:
         """From source to split."""
         steps = self.dataset.record["facts"]["funnel"]
         whole = steps[0]["rows"]
-        yield from (Step(step["step"], step["rows"], step["removed"], round(100 * step["rows"] / whole, 2), step["kept"]) for step in steps)
+        for step in steps:
+            removed = self.cleaned.record["facts"]["dropped"] if self.cleaned and step["step"] == "train" and step["kept"] else 0
+            rows = step["rows"] - removed
+            yield Step(step["step"], rows, step["removed"] + removed, round(100 * rows / whole, 2), step["kept"])
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether a test row has text in common with rows that were prepared to be trained on."""
+        return any(overlap.test["overlapping"] for evaluation in self.evaluations for overlap in evaluation.overlaps)
 
     @property
     def tokens(self) -> dict[str, Any]:
@@ -243,7 +279,15 @@ def _losses(file: Path) -> list[tuple[float, float]]:
 def _evaluation(name: str, measured: Measured) -> Evaluation:
     runs = {run: provenance.lineage(Path(payload_of(report))) for run, report in measured.runs.items()}
     base = provenance.lineage(Path(payload_of(measured.base)))
-    return Evaluation(name, base, runs, tuple(_samples(base, next(iter(runs.values())))))
+    overlaps = (_overlap(dataset, Path(payload_of(path)), list(runs.values())) for dataset, path in measured.overlaps.items())
+    return Evaluation(name, base, runs, tuple(_samples(base, next(iter(runs.values())))), tuple(overlaps))
+
+
+def _overlap(dataset: str, folder: Path, trained: Sequence[Node]) -> Overlap:
+    node = provenance.lineage(folder)
+    cleanings = (above for above in walk(*trained) if node.path in above.record["inputs"])
+    dropped = [above.record["facts"]["by_evaluation"][folder.name] for above in cleanings]
+    return Overlap(dataset, node, sum(dropped))
 
 
 def _samples(base: Node, trained: Node) -> Iterator[Sample]:

@@ -1,13 +1,17 @@
 """`polar-tools prepare` on its own: rows are accounted for, groups stay together, and the page says what became of them."""
 
 import csv
+import datetime
 import io
 import json
 import random
 import subprocess
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from polar_tools.datasets import read_rows
@@ -130,12 +134,31 @@ def test_columns_may_be_named_by_position(tmp_path: Path) -> None:
         ("format=cvs", "did you mean `csv`"),
         ("shape=alpacca", "did you mean `alpaca`"),
         ("x", "FIELD=VALUE"),
+        ("decontaminate={policy: drop}", "needs the evaluations"),
     ],
 )
 def test_a_typo_is_told(setting: str, says: str, tmp_path: Path) -> None:
     done = prepare(tmp_path, "rows.csv", b"text\na\nb\n", setting)
     assert done.returncode == 2 and says in done.stderr
     assert not (tmp_path / "prepared").exists()
+
+
+def test_dropped_rows_may_hold_what_json_has_no_word_for(tmp_path: Path) -> None:
+    texts = ["하나", "하나", "둘", "셋"]
+    day = datetime.datetime(2024, 2, 29, 12)
+    pictures = [{"bytes": b"\x89PNG", "path": None}] * 4
+    columns = {"text": texts, "picture": pictures, "when": [day] * 4, "price": [Decimal("1.50")] * 4, "raw": [[b"\xff"]] * 4}
+    stored = io.BytesIO()
+    pq.write_table(pa.table(columns), stored)
+    filters = "filters=[{name: duplicates, columns: [text]}]"
+    done = prepare(tmp_path, "rows.parquet", stored.getvalue(), filters, "shape=none", "split.test_size=1")
+    assert done.returncode == 0, done.stderr
+    [sample] = report(tmp_path)["filters"][0]["samples"]
+    picture = {"bytes": "4 bytes", "path": None}
+    shown = {"text": "하나", "picture": picture, "when": "2024-02-29 12:00:00", "price": "1.50", "raw": ["1 bytes"]}
+    assert sample == {"row": 1, "values": shown}
+    assert rows(tmp_path, "test")[0]["picture"] == pictures[0]
+    assert "x89PNG" not in (tmp_path / "prepared/dataset/report.html").read_text()
 
 
 def test_what_a_filter_dropped_is_shown_unless_it_is_to_be_kept_private(tmp_path: Path) -> None:

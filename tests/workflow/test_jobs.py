@@ -23,6 +23,12 @@ SAY_AFTER_PREPARE = {
     "results/say/seed0/evaluate/sayings",
     "results/report",
 }
+SAYINGS_OVERLAPS = (
+    "results/datasets/sayings/overlap/sayings",
+    "results/datasets/sayings/overlap/kinds",
+    "results/datasets/kinds/overlap/sayings",
+)
+SHORT_OVERLAPS = ("results/datasets/sayings/overlap/short", "results/datasets/kinds/overlap/short")
 SORT_AFTER_PREPARE = {
     "results/sort/tokenize",
     "results/sort/seed0/train",
@@ -88,12 +94,15 @@ CHANGES = [
                 "filters: [missing, {name: sample, rows: 50}]\n    split: {test_size: 12, seed",
             )
         ),
-        {"results/datasets/sayings"} | SAY_AFTER_PREPARE,
+        {"results/datasets/sayings", *SAYINGS_OVERLAPS} | SAY_AFTER_PREPARE,
     ),
     Change(
         "one row of a local file",
         edit(("cat number 7 do?,it purrs softly", "cat number 7 do?,it purrs loudly"), file="assets/rows.csv"),
-        {"resources/datasets/sayings", "results/datasets/sayings", "results/datasets/kinds"} | SAY_AFTER_PREPARE | SORT_AFTER_PREPARE,
+        {"resources/datasets/sayings", "results/datasets/sayings", "results/datasets/kinds", "results/datasets/kinds/overlap/kinds"}
+        | {*SAYINGS_OVERLAPS}
+        | SAY_AFTER_PREPARE
+        | SORT_AFTER_PREPARE,
     ),
     Change("key order, comments and spaces", reorder),
     Change(
@@ -102,11 +111,28 @@ CHANGES = [
             ("evaluations:\n  sayings:", "evaluations:\n  short: {dataset: sayings, metrics: [loss]}\n  sayings:"),
             ("evaluations: [sayings]", "evaluations: [sayings, short]"),
         ),
-        {"results/say/base/evaluate/short", "results/say/seed0/evaluate/short", "results/report"},
+        {"results/say/base/evaluate/short", "results/say/seed0/evaluate/short", "results/report", *SHORT_OVERLAPS},
+    ),
+    Change(
+        "a new evaluation with which nothing may overlap",
+        edit(
+            ("evaluations:\n  sayings:", "evaluations:\n  short: {dataset: sayings, metrics: [loss]}\n  sayings:"),
+            (
+                "seed: 0}\n  kinds:",
+                "seed: 0}\n    decontaminate: {policy: fail, evaluations: [short]}\n  kinds:",
+            ),
+        ),
+        {"results/report", *SHORT_OVERLAPS},
     ),
     Change(
         "anything under run",
         edit(("nothing here changes a result", "a note"), ("run:\n", "run:\n  resources: {train: {mem_mb: 1, runtime: 2}}\n")),
+    ),
+    Change(
+        "an expectation",  # tools look again, since they wait for it, and find nothing to do
+        edit(("split: {test_size: 12, seed: 0}", "split: {test_size: 12, seed: 0}\n    expect: {rows: {min: 72}}")),
+        {"results/datasets/sayings/expect"} | SAY_AFTER_PREPARE,
+        made={"results/datasets/sayings/expect"},
     ),
     Change(
         "a model file is deleted",

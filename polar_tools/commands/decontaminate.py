@@ -1,0 +1,14 @@
+"""`polar-tools decontaminate SPEC`: the stage decontaminate."""
+
+from pathlib import Path
+
+import click
+
+from polar_tools import options
+
+
+@click.command("decontaminate")
+@options.spec_argument()
+def command(spec: Path) -> None:
+    """Leave out training rows that overlap with test rows, as SPEC says."""
+    options.run_stage("decontaminate", spec)

@@ -1,0 +1,17 @@
+rule overlap:
+    input:
+        spec="results/datasets/{prepared}/overlap/{evaluation}/spec.json",
+        parts=lambda w: PLAN.inputs(
+            f"results/datasets/{w.prepared}/overlap/{w.evaluation}"
+        ),
+    output:
+        "results/datasets/{prepared}/overlap/{evaluation}/manifest.json",
+    log:
+        "logs/datasets/{prepared}/overlap/{evaluation}.log",
+    benchmark:
+        "benchmarks/datasets/{prepared}/overlap/{evaluation}.tsv"
+    resources:
+        mem_mb=PLAN.resources("overlap").mem_mb,
+        runtime=PLAN.resources("overlap").runtime,
+    shell:
+        "polar-tools overlap {input.spec} > {log} 2>&1"
