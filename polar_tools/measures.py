@@ -124,6 +124,12 @@ class Texts:
         columns = [row_hashes(table[name].combine_chunks()) for name in names]
         self._hashes.append(_mixed(columns, table.num_rows))
 
+    def watch(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """The same tables; each is taken as it passes."""
+        for table in tables:
+            self.add(table)
+            yield table
+
     def as_dict(self) -> dict[str, Any]:
         """`rows`; `duplicates`, rows that repeat an earlier one; `texts`, figures by column; `labels`, by column value -> rows."""
         labels = {name: dict(_most_first(counted)) for name, counted in self._values.items() if counted and _are_labels(name, counted)}

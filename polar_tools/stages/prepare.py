@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from polar_tools.config import Split
 from polar_tools.errors import DataError
 from polar_tools.filters.base import ROW
 from polar_tools.intake import Part, common_schema
+from polar_tools.measures import Texts
 from polar_tools.specs import PrepareSpec
 
 if TYPE_CHECKING:
@@ -25,13 +26,17 @@ UNMEASURED = "no row is held out, so nothing trained on this can be measured: gi
 def run(spec: PrepareSpec, folder: Path) -> Facts:
     """Write data/{train,test}-NUMBER.parquet, report.json, which accounts for every row, and what was set aside to quarantine/."""
     parts = _parts(spec, folder)
-    written = _split(parts[0], spec.split, folder / spec.PAYLOAD) if len(parts) == 1 else _given(parts, folder / spec.PAYLOAD)
+    measured = {"train": Texts(), "test": Texts()}
+    written = (
+        _split(parts[0], spec.split, folder / spec.PAYLOAD, measured) if len(parts) == 1 else _given(parts, folder / spec.PAYLOAD, measured)
+    )
     report = {
         "shape": parts[0].shape,
         "columns": datasets.schema(folder / spec.PAYLOAD).names,
         "read": {"rows": sum(part.read for part in parts), "quarantined": sum(part.quarantined for part in parts)},
         "filters": [{"part": part.name, **step.as_dict()} for part in parts for step in part.steps],
         "split": written,
+        "measures": {name: measured[name].as_dict() for name in measured if written[name]},
         "warnings": [] if written["test"] else [UNMEASURED],
     }
     for warning in report["warnings"]:
@@ -53,8 +58,8 @@ def _parts(spec: PrepareSpec, folder: Path) -> list[Part]:
     return parts
 
 
-def _split(part: Part, split: Split | None, folder: Path) -> dict[str, int]:
-    """Write the rows of each side; returns how many they are."""
+def _split(part: Part, split: Split | None, folder: Path, measured: Mapping[str, Texts]) -> dict[str, int]:
+    """Write and measure the rows of each side; returns how many they are."""
     sides = splitting.sides(part.rows, split)
     counts = {name: int((sides == side).sum()) for name, side in splitting.SIDES.items()}
     for name, side in splitting.SIDES.items():
@@ -62,7 +67,7 @@ def _split(part: Part, split: Split | None, folder: Path) -> dict[str, int]:
             continue
         if not counts[name]:
             raise DataError(f"split: {name} would have no rows; {part.rows.rows} are left after the filters")
-        datasets.write_shards(_chosen(part, sides == side), folder, name)
+        datasets.write_shards(measured[name].watch(_chosen(part, sides == side)), folder, name)
     return counts
 
 
@@ -73,11 +78,11 @@ def _chosen(part: Part, chosen: Any) -> Iterator[pa.Table]:
         seen += table.num_rows
 
 
-def _given(parts: list[Part], folder: Path) -> dict[str, int]:
-    """Write train and test, each from its own files; returns how many rows they have."""
+def _given(parts: list[Part], folder: Path, measured: Mapping[str, Texts]) -> dict[str, int]:
+    """Write and measure train and test, each from its own files; returns how many rows they have."""
     schema = common_schema(*parts)
     for part in parts:
-        datasets.write_shards(part.tables(schema), folder, part.name)
+        datasets.write_shards(measured[part.name].watch(part.tables(schema)), folder, part.name)
     return {**{part.name: part.rows.rows for part in parts}, "neither": 0}
 
 
