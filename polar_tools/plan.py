@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 
 from polar_tools import artifact, discovery, recognition, storage
-from polar_tools.config import Config, Dataset, Evaluation, Metric, Mixture, Resources, RowExpectations
+from polar_tools.config import Config, Evaluation, Metric, Resources
+from polar_tools.dataset_config import Dataset, Mixture, RowExpectations
 from polar_tools.errors import ConfigError
 from polar_tools.fields import payload_of
 from polar_tools.methods.base import Config as Experiment

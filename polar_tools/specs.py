@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import ValidationError
 
 from polar_tools import storage
-from polar_tools.config import Filter, Generation, Method, Metric, RowExpectations, Split
+from polar_tools.config import Generation, Method, Metric
+from polar_tools.dataset_config import Filter, RowExpectations, Split
 from polar_tools.errors import UserError
 from polar_tools.fields import Frozen, Payload, PayloadPath, Ref, Slice, marked, payload_of
 from polar_tools.methods.base import TokenExpectations

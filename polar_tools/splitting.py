@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from polar_tools.config import Split
+from polar_tools.dataset_config import Split
 from polar_tools.errors import DataError
 from polar_tools.filters import near_duplicates
 from polar_tools.filters.base import ROW

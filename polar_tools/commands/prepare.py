@@ -44,6 +44,7 @@ def _prepare(source: str, sha256: str | None, output: Path, config: Path | None,
     import os
 
     from polar_tools import config as configs
+    from polar_tools.dataset_config import Dataset, RowExpectations
     from polar_tools.plan import prepare_spec
     from polar_tools.specs import ExpectSpec, MirrorSpec, PrepareSpec, Spec, freeze
 
@@ -53,14 +54,14 @@ def _prepare(source: str, sha256: str | None, output: Path, config: Path | None,
         _set(told, setting)
     if "decontaminate" in told:
         raise click.UsageError("`decontaminate` needs the evaluations of a whole config; here it would be ignored")
-    dataset = configs.parse(told, str(config or "--set"), configs.Dataset)
+    dataset = configs.parse(told, str(config or "--set"), Dataset)
     specs: dict[str, Spec] = {"source": MirrorSpec(source=uri, sha256=sha256)}
     if dataset.test_source is not None:
         specs["test_source"] = MirrorSpec(source=_uri(dataset.test_source))
     if not dataset.has_test():
         dataset = dataset.model_copy(update={"train_test_split_ratio": HELD_OUT})
     specs["dataset"] = prepare_spec(dataset, *(f"{name}/{MirrorSpec.PAYLOAD}" for name in specs))
-    if dataset.expect != configs.RowExpectations():
+    if dataset.expect != RowExpectations():
         specs["dataset/expect"] = ExpectSpec(of=f"dataset/{PrepareSpec.PAYLOAD}", rows=dataset.expect)
     output.mkdir(parents=True, exist_ok=True)
     os.chdir(output)  # paths in a spec are below the working directory

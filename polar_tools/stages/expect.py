@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from polar_tools import datasets
 from polar_tools.artifact import Facts, canonical
-from polar_tools.config import RowExpectations
+from polar_tools.dataset_config import RowExpectations
 from polar_tools.errors import DataError
 from polar_tools.filters import base
 from polar_tools.methods.base import TokenExpectations

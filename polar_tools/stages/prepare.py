@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from polar_tools import datasets, funnel, pages, reading, splitting
 from polar_tools.artifact import Facts, canonical
-from polar_tools.config import Split
+from polar_tools.dataset_config import Split
 from polar_tools.errors import DataError
 from polar_tools.filters.base import ROW
 from polar_tools.intake import Part, common_schema
