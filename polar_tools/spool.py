@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ class Spool:
         self.rows = 0
         self.schema: pa.Schema | None = None
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as this object)
+        weakref.finalize(self, self._file.close)
         self._writer: pa.RecordBatchStreamWriter | None = None
         ahead.each(self._write, chunks)
         if self._writer is not None:

@@ -37,6 +37,7 @@ def tokenize(place: Path, *fields: str, columns: str = "{prompt: question, compl
     Where the untouched model is evaluated, on the rows of the file `test`, it is that command's.
     """
     text = CONFIG.partition("experiments:")[0] + EXPERIMENT + "".join(f"    {field}\n" for field in fields)
+    text = text.replace("  kinds:\n    dataset: kinds\n", "")  # these rows have no kinds
     text = text.replace("source: file://assets/rows.csv", "source: file://rows.csv")
     text = text.replace("columns: {prompt: question, completion: answer}", f"columns: {columns}").replace("test_size: 12", "test_size: 1")
     text = text.replace("evaluations:", f"  tested: {{source: file://{test}, split: {{test_size: 2}}}}\nevaluations:", 1)
