@@ -43,6 +43,7 @@ wildcard_constraints:
 
 localrules:
     all,
+    datasets,
 
 
 rule all:
@@ -67,6 +68,12 @@ for stage in (
 ):
 
     include: f"workflow/rules/{stage}.smk"
+
+
+# `snakemake datasets` makes all rows, and what was found in them.
+rule datasets:
+    input:
+        PLAN.targets("results/datasets/"),
 
 
 # `snakemake experiment_NAME` makes one experiment: its trainings and measurements.

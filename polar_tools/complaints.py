@@ -23,6 +23,7 @@ WORDS = {
     "tuple": "must be a list",
     "invalid-json-value": "must be text, a number, true, false, null, a list or a mapping",
     "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
     "literal_error": "must be {expected}",
     "greater_than": "must be greater than {gt:g}",
     "greater_than_equal": "must be at least {ge:g}",
@@ -35,7 +36,7 @@ PATTERNS = {
     NAME: "must be letters, digits, `_`, `.` and `-`, beginning with a letter or a digit",
     SHA256: "must be 64 hexadecimal digits in lower case",
 }
-COMPLETE = {"unknown_key", "unknown_name", "value_error", "missing", "too_short"}
+COMPLETE = {"unknown_key", "unknown_name", "value_error", "missing", "too_short", "string_too_short"}
 """Types whose message needs no `but it is ...` behind it."""
 MISREAD = {bool: "a bare yes, no, on or off as true or false", date: "this as a date"}
 """What YAML may have made of a text."""

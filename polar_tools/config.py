@@ -22,6 +22,7 @@ except ImportError:  # where PyYAML was built without libyaml
 
 Part = TypeVar("Part", bound=Frozen)
 
+Title = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
 
 Method = Annotated[Experiment, OneOf("methods", "Config", "method")]
@@ -122,7 +123,7 @@ class Run(Frozen):
 class Config(Frozen):
     """One config file: everything that is made, and from what."""
 
-    project_name: Name = "polar"
+    project_name: Title = "polar"
     """Stands over the report."""
     models: dict[Name, Model] = {}
     """Base models by name."""

@@ -102,8 +102,10 @@ def backend(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
     if not tokenizer.is_fast:
         raise ConfigError(f"{type(tokenizer).__name__} is not a tokenizer that knows where its tokens stand; a tokenizer.json is needed")
     inner: Tokenizer = tokenizer.backend_tokenizer
-    inner.no_truncation()
-    inner.no_padding()
+    if inner.truncation is not None:  # nothing may be set while another thread encodes
+        inner.no_truncation()
+    if inner.padding is not None:
+        inner.no_padding()
     return inner
 
 

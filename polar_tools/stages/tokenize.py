@@ -10,13 +10,12 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polar_tools import advice, datasets, discovery, measures, modeling, pages, tokens, xray
+from polar_tools import advice, ahead, datasets, discovery, measures, modeling, pages, tokens, xray
 from polar_tools.artifact import Facts, canonical, sha256_of
 from polar_tools.errors import DataError
 from polar_tools.filters.base import text_columns, texts
@@ -25,6 +24,7 @@ from polar_tools.specs import TokenizeSpec, freeze
 from polar_tools.version import __version__
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from transformers import PreTrainedTokenizerBase
 
 OPTIONAL = tuple(name for name in ("py3langid",) if importlib.util.find_spec(name))
@@ -127,17 +127,19 @@ def _made_from(settings: dict[str, Any], prepared: Path) -> str:
 
 
 def _rendered(rendering: Rendering, prepared: Path) -> Iterator[tuple[list[base.Example], list[base.Example | None]]]:
-    """A shard in batches; one is rendered, which mostly is no work for Python, while the one before is written."""
-    first, before = 0, None
-    with ThreadPoolExecutor(1) as ahead:
+    """A shard in batches. Some are rendered, in part no work for Python, while others are, and while those before are written."""
+
+    def numbered() -> Iterator[tuple[int, pa.RecordBatch]]:
+        first = 0
         for batch in datasets.batches(prepared):
-            job = ahead.submit(rendering.render, batch.to_pylist(), prepared, first)
+            yield first, batch
             first += batch.num_rows
-            if before is not None:
-                yield before.result()
-            before = job
-        if before is not None:
-            yield before.result()
+
+    def render(numbered: tuple[int, pa.RecordBatch]) -> tuple[list[base.Example], list[base.Example | None]]:
+        first, batch = numbered
+        return rendering.render(batch.to_pylist(), prepared, first)
+
+    return (rendered for _, rendered in ahead.mapped(render, numbered()))
 
 
 def _about_row(shard: Path, place: int, error: Exception) -> str:

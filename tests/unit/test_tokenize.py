@@ -62,7 +62,9 @@ def test_figures_are_those_of_the_rows_on_the_disk(folder: Path) -> None:
     assert "질문 0?" in tokenizer.decode(rows[0]["input_ids"])
 
 
-@pytest.mark.parametrize("how", ["cut_right", "cut_left", "drop"])
+@pytest.mark.parametrize(
+    "how", ["cut_right", pytest.param("cut_left", marks=pytest.mark.slow), pytest.param("drop", marks=pytest.mark.slow)]
+)
 def test_what_max_length_takes_is_counted_and_shown(how: str, folder: Path) -> None:
     write(folder, [[*SHORT, LONG, TALK]], test=SHORT[:2])
     assert tokenize(folder).returncode == 0
@@ -169,7 +171,15 @@ def test_shards_that_have_not_changed_are_not_made_again(folder: Path, assets: P
     assert len(prepared.tokens(folder)) == 20
 
 
-@pytest.mark.parametrize("change", [{"system_prompt": "짧게"}, {"max_length": 500, "on_too_long": "drop"}, "tokenizer", "damaged"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"system_prompt": "짧게"}, marks=pytest.mark.slow),
+        pytest.param({"max_length": 500, "on_too_long": "drop"}, marks=pytest.mark.slow),
+        pytest.param("tokenizer", marks=pytest.mark.slow),
+        "damaged",
+    ],
+)
 def test_shards_that_would_become_others_are_made_again(change: Any, folder: Path) -> None:
     write(folder, [SHORT[:10], SHORT[10:]])
     assert tokenize(folder).returncode == 0
@@ -265,6 +275,7 @@ def test_the_xray_shows_every_token_as_what_it_is(folder: Path) -> None:
     assert ("read", "하") in page.rows[0] and "3" in page.marks  # a syllable of three bytes, which this vocabulary doesn't know
 
 
+@pytest.mark.slow
 def test_long_rows_are_shortened_in_the_middle_and_cut_ones_show_what_is_gone(folder: Path) -> None:
     row = {"prompt": "앞" + " 질문" * 900, "completion": "답" + " 대답" * 900 + " 끝"}
     write(folder, [[*SHORT, row]])
@@ -313,6 +324,7 @@ def test_what_may_not_be_meant_is_told(rows: list[dict[str, Any]], test: list[di
         assert report(folder)["recommended"]["max_length"]["value"] == 64
 
 
+@pytest.mark.slow
 def test_languages_are_measured_where_py3langid_is_there(folder: Path) -> None:
     korean = [{"prompt": "오늘 날씨는 어떤가요?", "completion": f"아주 맑고 바람이 시원합니다. {number}"} for number in range(30)]
     write(folder, [korean])
