@@ -48,7 +48,8 @@ bench: $(VENV)/installed-test  ## start-up, planning, copies, preparing and toke
 	PATH="$(abspath $(BIN)):$$PATH" python -m bench.pull_push
 	PATH="$(abspath $(BIN)):$$PATH" python -m bench.tokenizing
 	PATH="$(abspath $(BIN)):$$PATH" python -m bench.prepare
-	PATH="$(abspath $(BIN)):$$PATH" python -m bench.near_duplicates
+	PATH="$(abspath $(BIN)):$$PATH" python -m bench.near_duplicates --rows 20000
+	PATH="$(abspath $(BIN)):$$PATH" python -m bench.overlap
 
 clean:  ## forget all results; what was fetched and made is gone
 	rm -rf resources results logs benchmarks .snakemake
