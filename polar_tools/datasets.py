@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polar_tools import ahead
+from polar_tools.errors import DataError
 from polar_tools.filters.base import ROW, require
 
 if TYPE_CHECKING:
@@ -79,6 +80,28 @@ def schema(folder: Path) -> pa.Schema:
     import pyarrow.parquet as pq
 
     return pq.read_schema(shards(folder, "train")[0])
+
+
+def common_schema(schemas: Mapping[str, pa.Schema]) -> pa.Schema:
+    """The columns that all of these have, in the order of the first; raises DataError for none, or for one of different types."""
+    import pyarrow as pa
+
+    first, *_ = schemas.values()
+    names = [name for name in first.names if all(name in schema.names for schema in schemas.values())]
+    if not names:
+        has = "; ".join(f"{owner} has {', '.join(schema.names)}" for owner, schema in schemas.items())
+        raise DataError(f"there is no column in common: {has}. Bring them into one `shape`, or name their `columns` alike")
+    try:
+        return pa.unify_schemas([only(schema, names) for schema in schemas.values()], promote_options="permissive")
+    except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
+        raise DataError(f"a column is of different types in {' and '.join(schemas)}: {error}") from error
+
+
+def only(schema: pa.Schema, names: Iterable[str]) -> pa.Schema:
+    """`schema` with these of its columns."""
+    import pyarrow as pa
+
+    return pa.schema([schema.field(name) for name in names])
 
 
 def count(folder: Path, name: str) -> int:

@@ -61,29 +61,10 @@ class _Counted:
             yield table
 
 
-def common_schema(one: Part, other: Part) -> pa.Schema:
-    """The columns of both, in the order of the first; raises DataError where there is none or two of a name are of different types."""
-    import pyarrow as pa
-
-    names = [name for name in one.schema.names if name in other.schema.names]
-    if not names:
-        raise DataError(f"{one.name} and {other.name} have no column in common: {one.schema.names}; {other.schema.names}")
-    try:
-        return pa.unify_schemas([_only(part.schema, names) for part in (one, other)], promote_options="permissive")
-    except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
-        raise DataError(f"a column is of one type in {one.name} and of another in {other.name}: {error}") from error
-
-
-def _only(schema: pa.Schema, names: list[str]) -> pa.Schema:
-    import pyarrow as pa
-
-    return pa.schema([schema.field(name) for name in names])
-
-
 def _data(rows: Spool) -> pa.Schema:
     import pyarrow as pa
 
-    return pa.schema([]) if rows.schema is None else _only(rows.schema, data_columns(rows.schema.empty_table()))
+    return pa.schema([]) if rows.schema is None else datasets.only(rows.schema, data_columns(rows.schema.empty_table()))
 
 
 def _selection(files: Files, spec: PrepareSpec) -> Selection:

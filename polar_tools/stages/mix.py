@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from polar_tools import datasets
 from polar_tools.artifact import Facts, canonical
-from polar_tools.errors import DataError
 from polar_tools.specs import MixSpec
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def run(spec: MixSpec, folder: Path) -> Facts:
 
     chance = np.random.default_rng(spec.seed)
     parts = [Path(part.data) for part in spec.parts]
-    schema = _schema(parts)
+    schema = datasets.common_schema({part.parent.name: datasets.schema(part) for part in parts})
     taken = list(_taken(spec, chance))
     order = chance.permutation(np.repeat(np.arange(len(taken)), [one.count for one in taken]))
     datasets.write_shards(_interleaved([one.tables(schema) for one in taken], order), folder / spec.PAYLOAD, "train")
@@ -80,21 +79,6 @@ def _taken(spec: MixSpec, chance: Any) -> Iterator[Taken]:
         again: Any = np.zeros(rows, dtype=bool)
         again[chance.permutation(rows)[: wanted % rows]] = True
         yield Taken(Path(part.data), rows, wanted // rows, again)
-
-
-def _schema(parts: Sequence[Path]) -> pa.Schema:
-    """The columns that all datasets have; raises DataError where there is none or a column is of different types."""
-    import pyarrow as pa
-
-    schemas = [datasets.schema(part) for part in parts]
-    names = [name for name in schemas[0].names if all(name in schema.names for schema in schemas)]
-    if not names:
-        has = "; ".join(f"{part.parent.name} has {', '.join(schema.names)}" for part, schema in zip(parts, schemas, strict=True))
-        raise DataError(f"the datasets have no column in common: {has}. Bring them into one `shape`, or name their `columns` alike")
-    try:
-        return pa.unify_schemas([pa.schema([schema.field(name) for name in names]) for schema in schemas], promote_options="permissive")
-    except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
-        raise DataError(f"a column is of different types in the datasets: {error}") from error
 
 
 def _interleaved(streams: Sequence[Iterator[pa.Table]], order: Any) -> Iterator[pa.Table]:

@@ -12,7 +12,7 @@ from polar_tools.artifact import Facts, canonical
 from polar_tools.dataset_config import Split
 from polar_tools.errors import DataError
 from polar_tools.filters.base import ROW
-from polar_tools.intake import Part, common_schema
+from polar_tools.intake import Part
 from polar_tools.measures import Texts
 from polar_tools.specs import PrepareSpec
 
@@ -80,7 +80,7 @@ def _chosen(part: Part, chosen: Any) -> Iterator[pa.Table]:
 
 def _given(parts: list[Part], folder: Path, measured: Mapping[str, Texts]) -> dict[str, int]:
     """Write and measure train and test, each from its own files; returns how many rows they have."""
-    schema = common_schema(*parts)
+    schema = datasets.common_schema({part.name: part.schema for part in parts})
     for part in parts:
         datasets.write_shards(measured[part.name].watch(part.tables(schema)), folder, part.name)
     return {**{part.name: part.rows.rows for part in parts}, "neither": 0}

@@ -99,9 +99,7 @@ def test_all_splits_may_be_taken_as_one(tmp_path: Path) -> None:
 def test_columns_of_other_types_in_train_and_test_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "raw", {"train.jsonl": '{"text": "a", "n": 1}\n', "test.jsonl": '{"text": "b", "n": "one"}\n'})
     done = prepare(tmp_path, "train_data_split=train", "test_data_split=test")
-    assert (
-        done.returncode == 2 and "of one type in train and of another in test" in done.stderr and "`n`" in done.stderr.replace("n ", "`n` ")
-    )
+    assert done.returncode == 2 and "of different types in train and test" in done.stderr and "`n`" in done.stderr.replace("n ", "`n` ")
 
 
 def test_messages_in_a_csv_file(tmp_path: Path) -> None:
