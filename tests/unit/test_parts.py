@@ -208,6 +208,14 @@ def test_mixture(until: str, few: int, many: int, numbers: Path) -> None:
     assert run("polar-tools", "verify", "results", cwd=numbers).returncode == 0
 
 
+def test_datasets_without_a_column_in_common_are_not_mixed(numbers: Path) -> None:
+    other = {**NUMBERS["many"], "columns": {"body": "text"}, "shape": "none"}
+    project(numbers, {**NUMBERS, "many": other}, mixtures={"both": {"parts": [{"dataset": "few"}, {"dataset": "many"}]}})
+    assert snakemake(numbers).returncode == 1
+    said = (numbers / "logs/datasets/both.log").read_text(encoding="utf-8")
+    assert "there is no column in common: few has text; many has body" in said
+
+
 @pytest.mark.parametrize(
     ("sections", "says"),
     [
