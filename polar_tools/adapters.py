@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from polar_tools.errors import ConfigError, WorldError
+from polar_tools.errors import ConfigError, WorldError, first_line
 from polar_tools.experiment.names import NEVER_MERGED
 from polar_tools.signatures import checked
 
@@ -41,7 +41,7 @@ def settings(config: Config, task_type: str) -> PeftConfig:
     try:
         return cls(**{**given, **extra})
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"peft_type: {config.peft_type}: {_first_line(error)}") from error
+        raise ConfigError(f"peft_type: {config.peft_type}: {first_line(error)}") from error
 
 
 def _own_names(peft_type: str, cls: type) -> dict[str, str]:
@@ -102,7 +102,7 @@ def attach(model: PreTrainedModel, config: Config, base: str, task_type: str) ->
         adapted = get_peft_model(model, made)
     except (ValueError, TypeError, AttributeError, NotImplementedError) as error:  # peft checks each type in its own way
         field = "peft_type" if config.target_modules is None else "target_modules"
-        raise ConfigError(f"{field}: {config.peft_type} can't be put on {type(model).__name__}: {_first_line(error)}") from error
+        raise ConfigError(f"{field}: {config.peft_type} can't be put on {type(model).__name__}: {first_line(error)}") from error
     adapted.peft_config["default"].base_model_name_or_path = base
     return adapted
 
@@ -158,7 +158,3 @@ def _outputs(model: Any, row: Sequence[int]) -> Any:
         inputs["decoder_input_ids"] = ids
     with torch.inference_mode():
         return model(**inputs)[0].double()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,14 +40,23 @@ def usable(folder: str, config: Config) -> str:
         return folder
     if code and config.trust_remote_code:
         if foreign := sorted(where for where in _texts(code) if "--" in where):
-            raise ConfigError(f"trust_remote_code: the model in {folder} asks for code of another repository, which nobody pinned: {foreign[0]}")
+            raise ConfigError(
+                f"trust_remote_code: the model in {folder} asks for code of another repository, which nobody pinned: {foreign[0]}"
+            )
         return folder
     if config.fallback_model is not None:
+        _warn(f"transformers doesn't know the architecture `{kind}` in {folder}: fallback_model {config.fallback_model} is used INSTEAD")
         return config.fallback_model
     ways = ["name another by `fallback_model`"]
     if code:
         ways.insert(0, "let the Python code run that comes with it by `trust_remote_code: true`, once you have read it")
     raise ConfigError(f"model: transformers doesn't know the architecture `{kind}` in {folder}; {', or '.join(ways)}")
+
+
+@cache
+def _warn(message: str) -> None:
+    """Say it, once."""
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def _texts(value: Any) -> list[str]:
@@ -64,7 +75,7 @@ def check_fits(method: str, folder: str) -> None:
 
 
 def _fits(model_class: str, model: dict[str, Any]) -> bool:
-    """Whether transformers has that kind of model, and this one is one: an encoder's class for text generation is for decoders made of it."""
+    """Whether transformers has such a model of this architecture. Encoders have a class that writes text too, for decoders made of them."""
     import transformers
     from transformers.models.auto import modeling_auto
 

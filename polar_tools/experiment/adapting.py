@@ -46,9 +46,9 @@ class Adapting(Topic):
 
     @model_validator(mode="after")
     def _adapter_is_asked_for(self) -> Self:
-        settings = ("peft_type", "lora_r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora")
-        settings += ("target_modules", "modules_to_save", "peft_args", "merge_adapter", "quantization")
-        self._needs(settings, self.use_peft, "`use_peft: true`")
+        ranks = ("lora_r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora")
+        others = ("peft_type", "target_modules", "modules_to_save", "peft_args", "merge_adapter", "quantization")
+        self._needs([*ranks, *others], self.use_peft, "`use_peft: true`")
         four = ("bnb_4bit_quant_type", "bnb_4bit_use_double_quant", "bnb_4bit_compute_dtype")
         self._needs(four, self.quantization == "int4", "`quantization: int4`")
         if self.merge_adapter and self.peft_type in NEVER_MERGED:

@@ -31,6 +31,8 @@ class Loading(Topic):
         missing = {"a GPU (`gpus: 1`)": self.gpus == 0, "`dtype: bfloat16` or float16": self.dtype == "float32"}
         needs = [what for what, there in missing.items() if there]
         if self.attn_implementation == "flash_attention_2" and needs and not self.attn_fallback:
-            raise ValueError(f"attn_implementation: flash_attention_2 needs {' and '.join(needs)}; or allow another by `attn_fallback: true`")
+            raise ValueError(
+                f"attn_implementation: flash_attention_2 needs {' and '.join(needs)}; or allow another by `attn_fallback: true`"
+            )
         self._needs(["attn_fallback"], self.attn_implementation != "eager", "an `attn_implementation` that may be missing")
         return self

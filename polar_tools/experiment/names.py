@@ -19,6 +19,26 @@ OPTIMIZERS = (
     *("schedule_free_sgd", "apollo_adamw", "apollo_adamw_layerwise", "stable_adamw"),
 )
 """transformers' OptimizerNames."""
+WITHOUT_ADAM = (
+    *("adafactor", "adagrad", "sgd", "rmsprop", "rmsprop_bnb", "rmsprop_bnb_8bit", "rmsprop_bnb_32bit", "lomo", "adalomo"),
+    *("grokadamw", "schedule_free_sgd", *(name for name in OPTIMIZERS if name.startswith("galore"))),
+)
+"""Optimizers to which transformers hands none of Adam's settings."""
+_PROJECTED = ("rank", "update_proj_gap", "scale", "proj_type")
+OPTIM_ARGS: dict[str, tuple[str, ...]] = {
+    "sgd": ("momentum", "dampening", "weight_decay", "nesterov"),
+    "adagrad": ("lr_decay", "weight_decay", "eps"),
+    "rmsprop": ("momentum", "alpha", "eps", "weight_decay", "centered"),
+    "adamw_anyprecision": ("use_kahan_summation", "momentum_dtype", "variance_dtype", "compensation_buffer_dtype"),
+    "grokadamw": ("alpha_init", "lamb", "gamma", "grokking_signal_decay_rate", "gradient_clipping"),
+    "stable_adamw": ("decouple_lr", "max_lr", "kahan_sum"),
+    **{name: ("beta1", "beta2", "beta3", "alpha", "eps", "t_alpha", "t_beta3") for name in OPTIMIZERS if "ademamix" in name},
+    **{name: _PROJECTED for name in OPTIMIZERS if name.startswith("galore")},
+    **{name: (*_PROJECTED, "proj", "scale_type") for name in OPTIMIZERS if name.startswith("apollo")},
+    **dict.fromkeys(("adamw_torch_4bit", "adamw_torch_8bit"), ("block_size", "bf16_stochastic_round")),
+    **{name: ("weight_lr_power", "r") for name in OPTIMIZERS if name.startswith("schedule_free")},
+}
+"""What transformers reads of `optim_args`, by optimizer; of all others nothing."""
 SCHEDULERS = (
     *("linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt"),
     *("reduce_lr_on_plateau", "cosine_with_min_lr", "cosine_warmup_with_min_lr", "warmup_stable_decay", "greedy"),

@@ -4,8 +4,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, JsonValue, NonNegativeFloat, PositiveFloat, model_validator
 
-from polar_tools.experiment.names import Optimizer, Scheduler
+from polar_tools.experiment.names import OPTIM_ARGS, WITHOUT_ADAM, Optimizer, Scheduler
 from polar_tools.experiment.topic import Topic
+from polar_tools.fields import did_you_mean
 
 Decay = Annotated[NonNegativeFloat, Field(lt=1)]
 
@@ -49,6 +50,17 @@ class Optimizing(Topic):
         if self.bf16 and self.fp16:
             raise ValueError("bf16: choose either bf16 or fp16")
         self._needs(["activation_checkpointing_kwargs"], self.activation_checkpointing, "`activation_checkpointing: true`")
+        return self
+
+    @model_validator(mode="after")
+    def _optimizer_reads_what_it_is_given(self) -> Self:
+        self._needs(["adam_beta1", "adam_beta2", "adam_epsilon"], self.optim not in WITHOUT_ADAM, f"another `optim` than {self.optim}")
+        read = OPTIM_ARGS.get(self.optim, ())
+        self._needs(["optim_args"], bool(read), f"another `optim` than {self.optim}")
+        for name in (part.partition("=")[0].strip() for part in (self.optim_args or "").split(",") if part):
+            if name not in read:
+                hint = did_you_mean(name, list(read)) or f"; it has {', '.join(read)}"
+                raise ValueError(f"optim_args: {self.optim} has no argument `{name}`{hint}")
         return self
 
 

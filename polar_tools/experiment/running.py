@@ -77,6 +77,8 @@ class Running(Topic):
         self._needs(["eval_steps"], self.eval_strategy == "steps", "`eval_strategy: steps`")
         self._needs(["save_only_model"], self.save_strategy != "no", "a `save_strategy`")
         self._needs(["resume_from_checkpoint"], self.is_resume, "`is_resume: true`")
+        if self.resume_from_checkpoint is not None and self.auto_find_batch_size:
+            raise ValueError("auto_find_batch_size: a training that goes on from another's checkpoint has its batch size")
         if not (self.do_train or self.do_eval):
             raise ValueError("do_train: with neither do_train nor do_eval there is nothing to do")
         return self
@@ -90,8 +92,12 @@ class Running(Topic):
         if best and self.eval_strategy == "no":
             raise ValueError("eval_strategy: what is best can't be known without evaluations; set it to steps or epoch")
         if self.load_best_model_at_end and self.save_strategy not in ("best", self.eval_strategy):
-            raise ValueError(f"save_strategy: the best model must have been saved; set it to best, or to {self.eval_strategy} as eval_strategy")
+            raise ValueError(
+                f"save_strategy: the best model must have been saved; set it to best, or to {self.eval_strategy} as eval_strategy"
+            )
         every = self.eval_steps or self.logging_steps
         if self.load_best_model_at_end and self.save_strategy == "steps" and self.save_steps % every:
-            raise ValueError(f"save_steps: {self.save_steps} is no multiple of eval_steps {every}, so the best model may not have been saved")
+            raise ValueError(
+                f"save_steps: {self.save_steps} is no multiple of eval_steps {every}, so the best model may not have been saved"
+            )
         return self

@@ -19,8 +19,8 @@ class Allocation(TrainerCallback):
             settings.total_step = state.max_steps
             if settings.tinit >= state.max_steps - settings.tfinal:
                 raise ConfigError(
-                    f"peft_args: adalora's tinit {settings.tinit} and tfinal {settings.tfinal} leave none of the {state.max_steps} steps to "
-                    "give ranks away; lower them, or train longer"
+                    f"peft_args: adalora's tinit {settings.tinit} and tfinal {settings.tfinal} leave none of the {state.max_steps} steps "
+                    "to give ranks away; lower them, or train longer"
                 )
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:

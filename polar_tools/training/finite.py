@@ -28,9 +28,7 @@ def watch(trainer: Any) -> None:
         if not bool(torch.isfinite(loss).all()):
             rows = _rows(inputs, trainer.train_dataset)
             what = f"batch {batch} of it{rows}" if trainer.args.gradient_accumulation_steps > 1 else f"its batch{rows}"
-            raise WorldError(
-                f"the loss became {float(loss.sum())} in step {trainer.state.global_step + 1}, {what}. {_advice(trainer)}"
-            )
+            raise WorldError(f"the loss became {float(loss.sum())} in step {trainer.state.global_step + 1}, {what}. {_advice(trainer)}")
         return loss
 
     trainer.training_step = training_step
@@ -79,7 +77,8 @@ def _refuse_broken(args: Any, state: Any, model: Any) -> None:
 
 def _advice(trainer: Any) -> str:
     halves = "bf16 or float32 instead of fp16" if trainer.args.fp16 else "`dtype: float32`"
-    return f"Look at these rows, lower learning_rate or max_grad_norm, lengthen warmup_steps, or try {halves}. {_kept(trainer.args.output_dir)}"
+    what = f"Look at these rows, lower learning_rate or max_grad_norm, lengthen warmup_steps, or try {halves}"
+    return f"{what}. {_kept(trainer.args.output_dir)}"
 
 
 def _kept(folder: str) -> str:
