@@ -108,7 +108,8 @@ def _limited(config: base.Config, processor: Any) -> Any:
     """`processor` with the length and the side of padding that `config` asks for."""
     tokenizer = modeling.tokenizer_of(processor)
     tokenizer.model_max_length = config.tokenizer_max_len or tokenizer.model_max_length
-    tokenizer.padding_side = config.padding_side or tokenizer.padding_side
+    if config.padding_side is not None:
+        tokenizer.padding_side = tokenizer.init_kwargs["padding_side"] = config.padding_side  # only what is in the latter is saved
     return processor
 
 
