@@ -218,13 +218,13 @@ def check(
         found,
         example,
         end=marks.end_of_turn(processor) if written else found.eos if config.add_eos_token else None,
-        beginnings=_exchanges(row),
+        beginnings=exchanges(row),
         prompted=written or columns(config, row, answer) != ["text"],
         cut=cut,
     )
 
 
-def _exchanges(row: Row) -> int:
+def exchanges(row: Row) -> int:
     """How often a user speaks: some templates begin anew each time."""
     turns = row.get("messages", row.get("prompt"))
     return max(1, sum(turn["role"] == "user" for turn in turns)) if isinstance(turns, list) else 1

@@ -173,7 +173,8 @@ class PPOTrainer(Trainer):
 
     def _micro(self, rows: Tensor) -> Sequence[Tensor]:
         """`rows` in as many parts as the device needs to hold them."""
-        return rows.split(self.args.per_device_train_batch_size)
+        parts: Sequence[Tensor] = rows.split(self.args.per_device_train_batch_size)
+        return parts
 
     def _look(self, model: nn.Module, rollout: Rollout, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Log-probabilities of the chosen tokens of some rows, their values, and the log-probabilities of all tokens."""
@@ -313,7 +314,8 @@ class PPOTrainer(Trainer):
     @contextmanager
     def _policy_alone(self) -> Iterator[None]:
         """The policy in the place of the whole, for what knows only models of transformers."""
-        whole, self.model = self.model, self.model.policy
+        whole: Any = self.model
+        self.model = whole.policy
         try:
             yield
         finally:
