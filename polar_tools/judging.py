@@ -80,6 +80,8 @@ def refuse_ignored(config: Any) -> None:
     """Raise ValueError for a Judged config with a choice that its trainer can't follow."""
     if config.on_too_long == "cut_right":
         raise ValueError("on_too_long: cut_right would cut off what makes the model answer; choose cut_left or drop")
+    if config.auto_find_batch_size:
+        raise ValueError("auto_find_batch_size: would change which completions are compared; make per_device_train_batch_size smaller")
     if config.train_sampling_strategy == "group_by_length":
         raise ValueError("train_sampling_strategy: group_by_length is of no use here, for completions have no length yet; choose another")
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from polar_tools import conversations, modeling
+from polar_tools import conversations
 from polar_tools.errors import ConfigError, UserError
 from polar_tools.fields import ModelRef
 from polar_tools.rewards import base
@@ -27,14 +27,17 @@ class Options(base.Options):
 
 def build(options: Options, device: str | torch.device) -> base.Scorer:
     """The model, loaded once; raises ConfigError where it has more outputs than one."""
+    from transformers import AutoTokenizer
+
     from polar_tools.inference import rewards
 
-    tokenizer = modeling.load_tokenizer(options.model)
+    tokenizer = AutoTokenizer.from_pretrained(options.model, local_files_only=True)
     model = _load(options.model).to(device).eval()
 
     def score(attempts: Sequence[base.Attempt]) -> list[float]:
         said = [conversations.exchange(tokenizer, attempt.prompt, attempt.completion) for attempt in attempts]
-        return rewards(model, tokenizer, conversations.whole(tokenizer, said))
+        numbers: list[float] = rewards(model, tokenizer, conversations.whole(tokenizer, said))
+        return numbers
 
     return score
 

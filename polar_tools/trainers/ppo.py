@@ -315,7 +315,7 @@ class PPOTrainer(Trainer):
     def _policy_alone(self) -> Iterator[None]:
         """The policy in the place of the whole, for what knows only models of transformers."""
         whole: Any = self.model
-        self.model = whole.policy
+        self.model: Any = whole.policy
         try:
             yield
         finally:
