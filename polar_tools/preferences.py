@@ -61,12 +61,14 @@ def reference(config: Any, model: Any) -> Any:
     """What the trainers of trainers/preference.py take as the reference for `model`, which is not trained yet."""
     from copy import deepcopy
 
+    from peft import PeftModel
+
     from polar_tools import modeling
     from polar_tools.trainers.preference import ADAPTER_OFF
 
     if config.ref_model is not None:
         return modeling.pretrained(config.ref_model, "AutoModelForCausalLM", config, {})
-    if config.use_peft:
+    if isinstance(model, PeftModel):
         return ADAPTER_OFF
     return None if config.precompute_ref_log_probs else deepcopy(model).requires_grad_(False)
 
