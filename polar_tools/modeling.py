@@ -46,7 +46,7 @@ def load_processor(path: str, method: Any, config: Config) -> Any:
     kind, what = (AutoProcessor, "processor of pictures") if method.MODEL_CLASS == PICTURES else (AutoTokenizer, "tokenizer")
     path = architectures.usable(path, config)
     try:
-        return kind.from_pretrained(path, local_files_only=True, trust_remote_code=config.trust_remote_code)
+        return kind.frompretrained(path, local_files_only=True, trust_remote_code=config.trust_remote_code)
     except (OSError, ValueError) as error:
         raise UserError(f"there is no {what} that transformers can load in {path}: {first_line(error)}") from error
 
@@ -64,7 +64,7 @@ def load_model(path: str, method: Any, config: Config, features: Features, adapt
     `features` are settings that the data decide, such as the labels of a new head.
     """
     architectures.check_fits(config.method, architectures.usable(path, config))
-    model = _pretrained(path, method.MODEL_CLASS, config, features, quantized=adapter)
+    model = pretrained(path, method.MODEL_CLASS, config, features, quantized=adapter)
     if adapter and next(adapters.inside(model), None) is not None:
         raise ConfigError(f"model: the adapter in {path} can't be merged into its base, so nothing more can be trained on it")
     if adapter and config.use_peft:
@@ -72,7 +72,7 @@ def load_model(path: str, method: Any, config: Config, features: Features, adapt
     return method.wrap(config, model, path)
 
 
-def _pretrained(path: str, model_class: str, config: Config, features: Features, quantized: bool = False) -> PreTrainedModel:
+def pretrained(path: str, model_class: str, config: Config, features: Features, quantized: bool = False) -> PreTrainedModel:
     """In the type and with the attention that `config` names; an adapter is merged into its base where it can be."""
     adapter = Path(path) / "adapter_config.json"
     if not adapter.is_file():
@@ -83,8 +83,8 @@ def _pretrained(path: str, model_class: str, config: Config, features: Features,
         raise ConfigError(f"quantization: the model in {path} is an adapter; train it with `merge_adapter: true` first")
     from peft import PeftModel
 
-    base = _pretrained(json.loads(adapter.read_bytes())["base_model_name_or_path"], model_class, config, features)
-    adapted = PeftModel.from_pretrained(base, path)
+    base = pretrained(json.loads(adapter.read_bytes())["base_model_name_or_path"], model_class, config, features)
+    adapted = PeftModel.frompretrained(base, path)
     return adapted.merge_and_unload() if adapters.can_merge(adapted) else adapted
 
 
@@ -99,7 +99,7 @@ def _whole(path: str, model_class: str, config: Config, features: Features, bits
     for kernel in kernels:
         try:
             _refuse_kernel(kernel, config)
-            model = getattr(transformers, model_class).from_pretrained(path, attn_implementation=kernel, **options, **features)
+            model = getattr(transformers, model_class).frompretrained(path, attn_implementation=kernel, **options, **features)
         except (OSError, ValueError, ImportError) as error:
             problems.append(error)
             continue
@@ -136,8 +136,8 @@ def merged(model: Any, method: Any, config: Config, features: Features, rows: Se
     for adapted in list(adapters.inside(model)):
         save_model(adapted, aside)
         if config.quantization:
-            base = _pretrained(config.model, method.MODEL_CLASS, config, features)
-            whole, found = adapters.merged(PeftModel.from_pretrained(base, aside), rows, config.dtype)
+            base = pretrained(config.model, method.MODEL_CLASS, config, features)
+            whole, found = adapters.merged(PeftModel.frompretrained(base, aside), rows, config.dtype)
         else:
             whole, found = adapters.merged(adapted, rows, config.dtype)
         model, distance = adapters.replaced(model, adapted, whole), max(distance, found)
@@ -147,7 +147,7 @@ def merged(model: Any, method: Any, config: Config, features: Features, rows: Se
 
 def save_model(model: PreTrainedModel, target: Path) -> None:
     """Write weights (or an adapter) and configuration, the same bytes for the same model."""
-    model.save_pretrained(target)
+    model.savepretrained(target)
     (target / "README.md").unlink(missing_ok=True)  # peft's empty form of a model card says nothing true
     adapter = target / "adapter_config.json"
     if adapter.is_file():  # peft writes sets, whose order changes with every process
