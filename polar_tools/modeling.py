@@ -46,7 +46,7 @@ def load_processor(path: str, method: Any, config: Config) -> Any:
     kind, what = (AutoProcessor, "processor of pictures") if method.MODEL_CLASS == PICTURES else (AutoTokenizer, "tokenizer")
     path = architectures.usable(path, config)
     try:
-        return kind.frompretrained(path, local_files_only=True, trust_remote_code=config.trust_remote_code)
+        return kind.from_pretrained(path, local_files_only=True, trust_remote_code=config.trust_remote_code)
     except (OSError, ValueError) as error:
         raise UserError(f"there is no {what} that transformers can load in {path}: {first_line(error)}") from error
 
@@ -81,10 +81,12 @@ def pretrained(path: str, model_class: str, config: Config, features: Features, 
         return _whole(path, model_class, config, features, bits)
     if quantized and config.quantization:
         raise ConfigError(f"quantization: the model in {path} is an adapter; train it with `merge_adapter: true` first")
-    from peft import PeftModel
+    from peft import PeftConfig, PeftModel
 
     base = pretrained(json.loads(adapter.read_bytes())["base_model_name_or_path"], model_class, config, features)
-    adapted = PeftModel.frompretrained(base, path)
+    made = PeftConfig.from_pretrained(path)
+    made.task_type = None  # it may be another one now: a reward model that starts from a language model has another head
+    adapted = PeftModel.from_pretrained(base, path, config=made)
     return adapted.merge_and_unload() if adapters.can_merge(adapted) else adapted
 
 
@@ -99,7 +101,7 @@ def _whole(path: str, model_class: str, config: Config, features: Features, bits
     for kernel in kernels:
         try:
             _refuse_kernel(kernel, config)
-            model = getattr(transformers, model_class).frompretrained(path, attn_implementation=kernel, **options, **features)
+            model = getattr(transformers, model_class).from_pretrained(path, attn_implementation=kernel, **options, **features)
         except (OSError, ValueError, ImportError) as error:
             problems.append(error)
             continue
@@ -137,7 +139,7 @@ def merged(model: Any, method: Any, config: Config, features: Features, rows: Se
         save_model(adapted, aside)
         if config.quantization:
             base = pretrained(config.model, method.MODEL_CLASS, config, features)
-            whole, found = adapters.merged(PeftModel.frompretrained(base, aside), rows, config.dtype)
+            whole, found = adapters.merged(PeftModel.from_pretrained(base, aside), rows, config.dtype)
         else:
             whole, found = adapters.merged(adapted, rows, config.dtype)
         model, distance = adapters.replaced(model, adapted, whole), max(distance, found)
