@@ -149,7 +149,7 @@ def merged(model: Any, method: Any, config: Config, features: Features, rows: Se
 
 def save_model(model: PreTrainedModel, target: Path) -> None:
     """Write weights (or an adapter) and configuration, the same bytes for the same model."""
-    model.savepretrained(target)
+    model.save_pretrained(target)
     (target / "README.md").unlink(missing_ok=True)  # peft's empty form of a model card says nothing true
     adapter = target / "adapter_config.json"
     if adapter.is_file():  # peft writes sets, whose order changes with every process

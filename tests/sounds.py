@@ -1,4 +1,4 @@
-"""A reward that can be known: a model of a dozen words is asked what an animal says, and earns the share of its words that are that sound."""
+"""A reward that can be known: asked what an animal says, a model of a dozen words earns the share of its words that are that sound."""
 
 import csv
 from pathlib import Path

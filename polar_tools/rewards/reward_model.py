@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from polar_tools import conversations
-from polar_tools.errors import ConfigError, UserError
+from polar_tools.errors import ConfigError, UserError, first_line
 from polar_tools.fields import ModelRef
 from polar_tools.rewards import base
 
@@ -43,23 +42,33 @@ def build(options: Options, device: str | torch.device) -> base.Scorer:
 
 
 def _load(path: str) -> PreTrainedModel:
-    """The model in a folder; an adapter is merged into its base."""
-    from transformers import AutoModelForSequenceClassification
-
-    adapter = Path(path) / "adapter_config.json"
-    if adapter.is_file():
-        from peft import PeftModel
-
-        found = json.loads(adapter.read_bytes())["base_model_name_or_path"]
-        model = AutoModelForSequenceClassification.from_pretrained(found, num_labels=1, dtype="float32", local_files_only=True)
-        return PeftModel.from_pretrained(model, path).merge_and_unload()
-    try:
-        model = AutoModelForSequenceClassification.from_pretrained(path, dtype="float32", local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise UserError(f"the reward model in {path} can't be loaded: {str(error).strip().splitlines()[0]}") from error
+    """The model in a folder; raises ConfigError where it has more outputs than one."""
+    if (Path(path) / "adapter_config.json").is_file():
+        return _with_adapter(path)
+    model = _read(path)
     if model.config.num_labels != 1:
         raise ConfigError(
             f"the reward model in {path} has {model.config.num_labels} outputs, and a reward is one number; "
             "name a model that the method `reward` trained, or another with `num_labels: 1`"
         )
     return model
+
+
+def _with_adapter(path: str) -> PreTrainedModel:
+    """A base with an adapter merged into it, which brings the head; the base may be made in the same way."""
+    from peft import PeftConfig, PeftModel
+
+    adapter = PeftConfig.from_pretrained(path)
+    below = str(adapter.base_model_name_or_path)
+    base = _with_adapter(below) if (Path(below) / "adapter_config.json").is_file() else _read(below, num_labels=1)
+    adapter.task_type = None  # that of a base may be a language model's
+    return PeftModel.from_pretrained(base, path, config=adapter).merge_and_unload()
+
+
+def _read(path: str, **options: int) -> PreTrainedModel:
+    from transformers import AutoModelForSequenceClassification
+
+    try:
+        return AutoModelForSequenceClassification.from_pretrained(path, dtype="float32", local_files_only=True, **options)
+    except (OSError, ValueError) as error:
+        raise UserError(f"the reward model in {path} can't be loaded: {first_line(error)}") from error
