@@ -64,7 +64,7 @@ def load_model(path: str, method: Any, config: Config, features: Features, adapt
     `features` are settings that the data decide, such as the labels of a new head.
     """
     architectures.check_fits(config.method, architectures.usable(path, config))
-    model = _pretrained(path, method.MODEL_CLASS, config, features, quantized=adapter)
+    model = pretrained(path, method.MODEL_CLASS, config, features, quantized=adapter)
     if adapter and next(adapters.inside(model), None) is not None:
         raise ConfigError(f"model: the adapter in {path} can't be merged into its base, so nothing more can be trained on it")
     if adapter and config.use_peft:
@@ -72,7 +72,7 @@ def load_model(path: str, method: Any, config: Config, features: Features, adapt
     return method.wrap(config, model, path)
 
 
-def _pretrained(path: str, model_class: str, config: Config, features: Features, quantized: bool = False) -> PreTrainedModel:
+def pretrained(path: str, model_class: str, config: Config, features: Features, quantized: bool = False) -> PreTrainedModel:
     """In the type and with the attention that `config` names; an adapter is merged into its base where it can be."""
     adapter = Path(path) / "adapter_config.json"
     if not adapter.is_file():
@@ -81,10 +81,12 @@ def _pretrained(path: str, model_class: str, config: Config, features: Features,
         return _whole(path, model_class, config, features, bits)
     if quantized and config.quantization:
         raise ConfigError(f"quantization: the model in {path} is an adapter; train it with `merge_adapter: true` first")
-    from peft import PeftModel
+    from peft import PeftConfig, PeftModel
 
-    base = _pretrained(json.loads(adapter.read_bytes())["base_model_name_or_path"], model_class, config, features)
-    adapted = PeftModel.from_pretrained(base, path)
+    base = pretrained(json.loads(adapter.read_bytes())["base_model_name_or_path"], model_class, config, features)
+    made = PeftConfig.from_pretrained(path)
+    made.task_type = None  # it may be another one now: a reward model that starts from a language model has another head
+    adapted = PeftModel.from_pretrained(base, path, config=made)
     return adapted.merge_and_unload() if adapters.can_merge(adapted) else adapted
 
 
@@ -136,7 +138,7 @@ def merged(model: Any, method: Any, config: Config, features: Features, rows: Se
     for adapted in list(adapters.inside(model)):
         save_model(adapted, aside)
         if config.quantization:
-            base = _pretrained(config.model, method.MODEL_CLASS, config, features)
+            base = pretrained(config.model, method.MODEL_CLASS, config, features)
             whole, found = adapters.merged(PeftModel.from_pretrained(base, aside), rows, config.dtype)
         else:
             whole, found = adapters.merged(adapted, rows, config.dtype)
