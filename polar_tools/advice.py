@@ -53,11 +53,13 @@ def _cut(lengths: Lengths, limit: int) -> str:
     return f"it cuts {above:,} of {lengths.rows:,} rows ({above / lengths.rows:.2%})" if above else "it cuts no row"
 
 
-def warnings(figures: Figures, labels: Mapping[str, int] | None, known: int | None, limit: int | None, held_out: bool) -> Iterator[str]:
+def warnings(
+    figures: Figures, masked: bool, labels: Mapping[str, int] | None, known: int | None, limit: int | None, held_out: bool
+) -> Iterator[str]:
     """What isn't wrong but may not be meant.
 
-    `labels` are the rows of each label where the method has labels, `known` the positions that the model knows, `limit` is max_length;
-    `held_out` says whether the dataset has test rows.
+    `masked` says whether some tokens are trained on and others not; `labels` are the rows of each label where the method has labels;
+    `known` are the positions that the model knows; `limit` is max_length; `held_out` says whether the dataset has test rows.
     """
     counts, rows = figures.counts, figures.counts["rows"]
     lost = counts["cut"] + counts["dropped"]
@@ -69,7 +71,7 @@ def warnings(figures: Figures, labels: Mapping[str, int] | None, known: int | No
         yield f"{_share(counts['answers_cut'], rows)} lose tokens that are trained on to max_length"
     if known is not None and (limit or known) >= known and (beyond := figures.lengths.above(known)) and limit != known:
         yield f"{_share(beyond, rows)} are longer than the {known:,} positions that the model knows; set max_length to {known} or less"
-    if labels is None and counts["hardly_trained"]:
+    if masked and counts["hardly_trained"]:
         yield f"{_share(counts['hardly_trained'], rows)} are trained on a single token, such as the end of an empty answer"
     most = max(labels or {}, key=lambda label: labels[label] if labels else 0, default=None)
     if labels and most is not None and labels[most] > MOST_OF_A_LABEL * sum(labels.values()):

@@ -1,6 +1,6 @@
 """The one typed config: models, datasets, evaluations, experiments, run. Everything else is derived from it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
@@ -169,8 +169,8 @@ class Config(Frozen):
         return problems
 
     def _circles(self) -> list[str]:
-        experiments = {name: entry.model for name, entry in self.experiments.items() if entry.model not in self.models}
-        datasets = {name: entry.source for name, entry in self.datasets.items()}
+        experiments = {name: self.parents(name) for name in self.experiments}
+        datasets = {name: [entry.source] for name, entry in self.datasets.items()}
         return [
             f"{section}.{circle[0]}.{field}: `{circle[0]}` starts from itself: {' -> '.join(circle)}"
             for section, field, parents in (("experiments", "model", experiments), ("datasets", "source", datasets))
@@ -178,12 +178,22 @@ class Config(Frozen):
             if (circle := _circle(name, parents)) and name == min(circle)
         ]
 
+    def parents(self, name: str) -> list[str]:
+        """The experiments whose trained models an experiment takes."""
+        named = (other for _, ref, other in marked(self.experiments[name], Ref) if "experiments" in ref.sections)
+        return [other for other in named if other in self.experiments and other not in self.models]
+
     def _unmeasurable(self) -> list[str]:
         """Evaluations of data of which nothing is held out."""
         return [
             f"evaluations.{name}.dataset: nothing of `{evaluation.dataset}` is held out; give it a `split` or test data"
             for name, evaluation in self.evaluations.items()
             if not self.has_test(evaluation.dataset)
+        ] + [
+            f"experiments.{name}.eval_datasets.{watched}: nothing of `{dataset}` is held out; give it a `split` or test data"
+            for name, experiment in self.experiments.items()
+            for watched, dataset in experiment.eval_datasets.items()
+            if not self.has_test(dataset)
         ]
 
     def prepared(self, name: str) -> Prepared:
@@ -207,12 +217,18 @@ class Config(Frozen):
         ]
 
 
-def _circle(start: str, parents: Mapping[str, str]) -> list[str]:
-    """The way from `start` back to itself; empty where there is none."""
-    way = [start]
-    while (above := parents.get(way[-1])) is not None and above not in way:
-        way.append(above)
-    return [*way, start] if above == start else []
+def _circle(start: str, parents: Mapping[str, Sequence[str]]) -> list[str]:
+    """A way from `start` back to itself; empty where there is none."""
+    ways, seen = [[start]], {start}
+    while ways:
+        way = ways.pop()
+        for above in parents.get(way[-1], ()):
+            if above == start:
+                return [*way, start]
+            if above not in seen:
+                ways.append([*way, above])
+                seen.add(above)
+    return []
 
 
 def load(path: Path) -> Config:

@@ -1,7 +1,7 @@
 """The grammar of the config: frozen models, references between sections, slices of an experiment."""
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
 T = TypeVar("T")
+Model = TypeVar("Model", bound=BaseModel)
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 """What a person may call a thing: it becomes a folder and a wildcard."""
@@ -81,10 +82,34 @@ class Slice:
 
 Rendered = Annotated[T, Slice(("tokenize", "rank", "evaluate"))]
 """A field that decides which token ids a model sees, in training and in evaluation."""
+Watched = Annotated[T, Slice(("tokenize",))]
+"""A field that names what is looked at while training."""
 Loaded = Annotated[T, Slice(("rank", "evaluate"))]
 """A field that decides how a model is loaded and run, in training and in evaluation."""
 Planned = Annotated[T, Slice((), train=False)]
 """A field that only the plan reads: it changes which artifacts there are, never what is in one."""
+
+
+def replaced(model: Model, kind: type[Any], new: Callable[[Any, str], str]) -> Model:
+    """`model` with `new(marker, string)` in place of every string, at any depth, whose type carries a marker of `kind`."""
+
+    def renewed(value: Any, markers: list[Any]) -> Any:
+        if isinstance(value, dict):
+            return {key: renewed(item, markers) for key, item in value.items()}
+        if isinstance(value, (tuple, list)):
+            return tuple(renewed(item, markers) for item in value)
+        if isinstance(value, BaseModel):
+            return replaced(value, kind, new)
+        return new(markers[0], value) if markers and isinstance(value, str) else value
+
+    marked = {name: [marker for marker in metadata if isinstance(marker, kind)] for name, metadata in _metadata(type(model)).items()}
+    values = {name: getattr(model, name) for name in marked}
+    return model.model_copy(update={name: renewed(value, marked[name]) for name, value in values.items() if _holds(value)})
+
+
+def _holds(value: Any) -> bool:
+    """Whether a marked string may be in a value."""
+    return isinstance(value, dict | tuple | list | BaseModel | str)
 
 
 def payload_of(path: str) -> str:

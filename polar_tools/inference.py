@@ -71,12 +71,12 @@ def _on(model: PreTrainedModel, inputs: Mapping[str, Any]) -> dict[str, Any]:
 def label_losses(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, examples: Sequence[dict[str, list[int]]]
 ) -> list[tuple[int, float]]:
-    """The most probable class of each example and the cross-entropy in nats of the true one (`labels` holds its id)."""
+    """The most probable class of each example and the cross-entropy in nats of the true one (`label` holds its id)."""
     results: list[tuple[int, float]] = [(0, 0.0)] * len(examples)
     pad = tokenizer.pad_token_id or 0
     for batch in _by_length([len(example["input_ids"]) for example in examples]):
         ids, mask = _pad([examples[row]["input_ids"] for row in batch], pad)
-        targets = torch.tensor([examples[row]["labels"][0] for row in batch], device=model.device)
+        targets = torch.tensor([examples[row]["label"][0] for row in batch], device=model.device)
         with torch.inference_mode():
             logits = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device)).logits.float()
         losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import takewhile
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from polar_tools import templates
 from polar_tools.errors import ConfigError, DataError, RowError
@@ -18,7 +18,27 @@ if TYPE_CHECKING:
 IGNORED = -100
 """The label that torch's cross-entropy leaves out."""
 
-Example = dict[str, list[int]]
+Example = dict[str, list[Any]]
+"""One rendered row: lists of numbers by column.
+
+A column `input_ids` or `NAME_input_ids` is a sequence of token ids. `labels` or `NAME_labels` beside it, of the same length, are what is
+trained on; -100 is not. All other columns are the trainer's alone.
+"""
+IDS, LABELS = "input_ids", "labels"
+
+
+class Tokens(NamedTuple):
+    """One sequence of an example: `prefix` is that of its columns, such as `chosen_` or nothing; `labels` are None where it has no mask."""
+
+    prefix: str
+    ids: list[int]
+    labels: list[int] | None
+
+
+def sequences(example: Example) -> list[Tokens]:
+    """The sequences of an example, in the order of its columns."""
+    prefixes = [name.removesuffix(IDS) for name in example if name.endswith(IDS)]
+    return [Tokens(prefix, example[prefix + IDS], example.get(prefix + LABELS)) for prefix in prefixes]
 
 
 class Marks(NamedTuple):

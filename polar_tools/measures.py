@@ -122,7 +122,7 @@ class Texts:
             self._missing[name] += lengths.null_count
             self._characters.setdefault(name, Lengths()).add(lengths.drop_null().to_numpy().astype("int64"))
         columns = [row_hashes(table[name].combine_chunks()) for name in names]
-        self._hashes.append(_mixed(columns, table.num_rows))
+        self._hashes.append(mixed(columns, table.num_rows))
 
     def watch(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         """The same tables; each is taken as it passes."""
@@ -164,7 +164,7 @@ def row_hashes(values: pa.Array) -> Hashes:
     if pa.types.is_dictionary(kind):
         return row_hashes(values.dictionary_decode())
     if pa.types.is_struct(kind):
-        hashes = _mixed([row_hashes(child) for child in values.flatten()], len(values))
+        hashes = mixed([row_hashes(child) for child in values.flatten()], len(values))
     elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
         offsets = np.concatenate([[0], np.cumsum(pc.fill_null(pc.list_value_length(values), 0).to_numpy())])
         hashes = slice_hashes(row_hashes(values.flatten()), offsets)
@@ -214,8 +214,8 @@ def _bytes_hashes(values: pa.Array) -> Hashes:
     return slice_hashes(np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8), offsets)
 
 
-def _mixed(columns: list[Hashes], rows: int) -> Hashes:
-    """One hash a row from those of its columns, in their order."""
+def mixed(columns: list[Hashes], rows: int) -> Hashes:
+    """One hash a row from those of its columns [rows], in their order."""
     import numpy as np
 
     stacked = np.column_stack([np.empty((rows, 0), np.uint64), *columns])

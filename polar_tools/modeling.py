@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from polar_tools.methods.base import Config, Features
 
+PICTURES = "AutoModelForImageTextToText"
+"""The class of models that take pictures besides text."""
 LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors")
 
 
@@ -41,11 +43,36 @@ def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
         raise UserError(f"there is no tokenizer that transformers can load in {path}: {_first_line(error)}") from error
 
 
-def load_model(path: str, model_class: str, config: Config, features: Features) -> PreTrainedModel:
-    """The model in a folder, in the type and with the attention that `config` names; an adapter is merged into its base.
+def load_processor(path: str, method: Any) -> Any:
+    """What makes a model's inputs of rows: the tokenizer in a folder, or, for a model of pictures, its processor."""
+    from transformers import AutoProcessor
+
+    if method.MODEL_CLASS != PICTURES:
+        return load_tokenizer(path)
+    try:
+        return AutoProcessor.from_pretrained(path, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise UserError(f"there is no processor of pictures that transformers can load in {path}: {_first_line(error)}") from error
+
+
+def tokenizer_of(processor: Any) -> PreTrainedTokenizerBase:
+    """What of a processor makes tokens: itself, or a part of it."""
+    from transformers import ProcessorMixin
+
+    return processor.tokenizer if isinstance(processor, ProcessorMixin) else processor
+
+
+def load_model(path: str, method: Any, config: Config, features: Features, adapter: bool = False) -> Any:
+    """The model in a folder as `method` wants it; `adapter` says that it is to be trained, with a new adapter if `config` asks for one.
 
     `features` are settings that the data decide, such as the labels of a new head.
     """
+    model = _pretrained(path, method.MODEL_CLASS, config, features)
+    return method.wrap(config, attach_adapter(model, config, path, method.TASK_TYPE) if adapter else model, path)
+
+
+def _pretrained(path: str, model_class: str, config: Config, features: Features) -> PreTrainedModel:
+    """In the type and with the attention that `config` names; an adapter is merged into its base."""
     import torch
     import transformers
 
@@ -53,7 +80,7 @@ def load_model(path: str, model_class: str, config: Config, features: Features) 
     if adapter.is_file():
         from peft import PeftModel
 
-        base = load_model(json.loads(adapter.read_bytes())["base_model_name_or_path"], model_class, config, features)
+        base = _pretrained(json.loads(adapter.read_bytes())["base_model_name_or_path"], model_class, config, features)
         return PeftModel.from_pretrained(base, path).merge_and_unload()
     options = {"dtype": getattr(torch, config.dtype), "attn_implementation": config.attn_implementation, "local_files_only": True}
     try:
@@ -84,6 +111,20 @@ def attach_adapter(model: PreTrainedModel, config: Config, base: str, task_type:
         raise ConfigError(f"lora_target_modules: {_first_line(error)}") from error
     adapted.peft_config["default"].base_model_name_or_path = base
     return adapted
+
+
+def merged(model: Any) -> Any:
+    """`model`, or what is wrapped in it, with its adapter merged in."""
+    from peft import PeftModel
+
+    if isinstance(model, PeftModel):
+        return model.merge_and_unload()
+    inside = [
+        (parent, name, child) for parent in model.modules() for name, child in parent.named_children() if isinstance(child, PeftModel)
+    ]
+    for parent, name, child in inside:
+        setattr(parent, name, child.merge_and_unload())
+    return model
 
 
 def save_model(model: PreTrainedModel, target: Path) -> None:

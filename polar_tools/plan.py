@@ -11,7 +11,7 @@ from polar_tools import artifact, discovery, recognition, storage
 from polar_tools.config import Config, Evaluation, Metric, Resources
 from polar_tools.dataset_config import Dataset, Mixture, RowExpectations
 from polar_tools.errors import ConfigError
-from polar_tools.fields import payload_of
+from polar_tools.fields import Ref, payload_of, replaced
 from polar_tools.methods.base import Config as Experiment
 from polar_tools.methods.base import TokenExpectations
 from polar_tools.specs import (
@@ -34,6 +34,7 @@ from polar_tools.specs import (
     TokenizeSpec,
     TrainSpec,
     freeze,
+    sliced,
 )
 
 REPORT = "results/report"
@@ -218,9 +219,8 @@ class Plan:
             yield from self._lineage(parent)
 
     def _generation(self, name: str) -> int:
-        """How many trainings the experiment's model has behind it."""
-        model = self.config.experiments[name].model
-        return 1 + self._generation(model) if model in self.config.experiments else 0
+        """How many trainings, one after another, must be done before the experiment's own."""
+        return max((1 + self._generation(parent) for parent in self.config.parents(name)), default=0)
 
     def _start(self, name: str, seed: int) -> str:
         """The model that a run with `seed` of experiment `name` starts from."""
@@ -232,26 +232,42 @@ class Plan:
             raise ConfigError(
                 f"experiments.{name}.seeds: {seed} is not a seed of `{model}`, from which it starts (it has {list(parent.seeds)})"
             )
-        return f"results/{model}/seed{seed}/train/{TrainSpec.PAYLOAD}"
+        return self._made(model, seed)
 
     def _tokenize(self, name: str, experiment: Experiment) -> str:
         parent = self.config.experiments.get(experiment.model)
         source = self._model(experiment.model) if parent is None else f"results/{experiment.model}/tokenize/{TokenizeSpec.PAYLOAD}"
         path = f"results/{name}/tokenize"
-        tokenizer = self._add(path, TokenizeSpec(experiment=self._bound(experiment, source)))
+        tokenizer = self._add(path, TokenizeSpec(experiment=self._bound(name, "tokenize", experiment.seeds[0], source)))
         if experiment.expect != TokenExpectations():
             self._add(f"{path}/expect", ExpectSpec(of=tokenizer, tokens=experiment.expect))
         return tokenizer
 
-    def _bound(self, experiment: Experiment, model: str) -> Experiment:
-        """`experiment` with its references turned into paths."""
-        return experiment.model_copy(update={"model": model, "dataset": self._trained_on(experiment.dataset), "evaluations": ()})
+    def _bound(self, name: str, stage: str, seed: int, model: str) -> Experiment:
+        """What a stage may see of an experiment, starting from `model`, with its references turned into paths.
+
+        Another model that it names is an experiment's with the same seed, where that has it, or else with its first.
+        """
+        seen = sliced(self.config.experiments[name], stage)
+
+        def path(ref: Ref, other: str) -> str:
+            if "datasets" in ref.sections:
+                return self._dataset(other)
+            seeds = self.config.experiments[other].seeds if other in self.config.experiments else (seed,)
+            return self._made(other, seed if seed in seeds else seeds[0])
+
+        bound = replaced(seen, Ref, path)
+        return bound.model_copy(update={"model": model, "dataset": self._trained_on(seen.dataset)})
+
+    def _made(self, name: str, seed: int) -> str:
+        """A model, or what an experiment's run with `seed` trained."""
+        return f"results/{name}/seed{seed}/train/{TrainSpec.PAYLOAD}" if name in self.config.experiments else self._model(name)
 
     def _experiment(self, name: str, experiment: Experiment) -> Reported:
         tokenizer = self._tokenize(name, experiment)
         if experiment.rank_rows:
             self._rank(name, experiment, tokenizer)
-        trainings = {f"seed{seed}": self._train(name, experiment, tokenizer, seed) for seed in experiment.seeds}
+        trainings = {f"seed{seed}": self._train(name, tokenizer, seed) for seed in experiment.seeds}
         evaluations = {
             evaluation: Measured(
                 base=self._evaluate(name, experiment, tokenizer, evaluation, experiment.seeds[0], None),
@@ -269,11 +285,11 @@ class Plan:
 
     def _rank(self, name: str, experiment: Experiment, tokenizer: str) -> str:
         seed = experiment.seeds[0]
-        bound = self._bound(experiment, self._start(name, seed))
+        bound = self._bound(name, "rank", seed, self._start(name, seed))
         return self._add(f"results/{name}/rank", RankSpec(tokenizer=tokenizer, rows=experiment.rank_rows, seed=seed, experiment=bound))
 
-    def _train(self, name: str, experiment: Experiment, tokenizer: str, seed: int) -> str:
-        bound = self._bound(experiment, self._start(name, seed))
+    def _train(self, name: str, tokenizer: str, seed: int) -> str:
+        bound = self._bound(name, "train", seed, self._start(name, seed))
         return self._add(f"results/{name}/seed{seed}/train", TrainSpec(tokenizer=tokenizer, seed=seed, experiment=bound))
 
     def _evaluate(self, name: str, experiment: Experiment, tokenizer: str, evaluation_name: str, seed: int, trained: str | None) -> str:
@@ -287,7 +303,7 @@ class Plan:
             generation=evaluation.generation,
             seed=evaluation.seed,
             head_seed=seed,
-            experiment=self._bound(experiment, self._start(name, seed)),
+            experiment=self._bound(name, "evaluate", seed, self._start(name, seed)),
         )
         run = "base" if trained is None else f"seed{seed}"
         return self._add(f"results/{name}/{run}/evaluate/{evaluation_name}", spec)

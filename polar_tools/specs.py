@@ -13,6 +13,7 @@ from polar_tools.config import Generation, Method, Metric
 from polar_tools.dataset_config import Filter, RowExpectations, Split
 from polar_tools.errors import UserError
 from polar_tools.fields import Frozen, Payload, PayloadPath, Ref, Slice, marked, payload_of
+from polar_tools.methods.base import Config as Experiment
 from polar_tools.methods.base import TokenExpectations
 
 
@@ -245,9 +246,16 @@ def visible(method: type[Frozen], stage: str) -> set[str]:
         slices = [marker for marker in field.metadata if isinstance(marker, Slice)]
         if slices:
             return slices[0].train if stage == "train" else stage in slices[0].stages
-        return stage == "train" or name == "method" or any(isinstance(marker, Ref) for marker in field.metadata)
+        return stage == "train" or name == "method"
 
     return {name for name, field in method.model_fields.items() if sees(name, field)}
+
+
+def sliced(experiment: Experiment, stage: str) -> Experiment:
+    """`experiment` with what a stage may not see as it is by default."""
+    fields = type(experiment).model_fields
+    unseen = {name: fields[name].default for name in fields.keys() - visible(type(experiment), stage)}
+    return experiment.model_copy(update=unseen)
 
 
 def thaw(data: bytes, origin: str) -> Spec:

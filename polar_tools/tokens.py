@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polar_tools import datasets, measures
 from polar_tools.artifact import canonical, read_json, sha256_of
-from polar_tools.marks import IGNORED, Example
+from polar_tools.marks import IDS, IGNORED, LABELS, Example, sequences
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
     Int32s = np.ndarray[Any, np.dtype[np.int32]]
+    Flat = tuple[np.ndarray[Any, Any], Int32s]
 
 GROUP = 10_000
 """Rows of a row group in tokens/."""
 ORIGINS = "origins"
 """The folder that says from what each shard was made, by which versions too: so it belongs to the manifest rather than to the record."""
+EVALUATION = "evaluation"
+"""The folder of rows that are looked at while training, each set in a folder of its name."""
 SAMPLES = 5
 """Rows that are remembered of those that are cut, and of those that are dropped."""
 
@@ -58,39 +62,54 @@ class Shard:
 def tables(rendered: Sequence[Example], kept: Sequence[Example | None]) -> tuple[pa.Table, pa.Table]:
     """Rows as they are rendered and as they are kept (None where they are dropped), as tables for `write`: tokens, and measures.
 
-    Measures are, of every row: `tokens` and `trained` as rendered, `kept_tokens` and `kept_trained` (0 where it is dropped), and
-    `hash` of the ids that are kept.
+    Measures are, of every row: `tokens`, of its longest sequence, and `trained`, of all, as rendered, `kept_tokens` and `kept_trained`
+    (0 where it is dropped), and `hash` of the ids that are kept.
     """
     import numpy as np
     import pyarrow as pa
 
     examples = [example for example in kept if example is not None]
-    ids, labels = (_flat([example[name] for example in examples]) for name in ("input_ids", "labels"))
+    columns = {name: _flat([example[name] for example in examples], _kind(name, rendered)) for name in rendered[0]}
+    ids, masks = _endings(columns, IDS), _endings(columns, LABELS)
     stays = np.array([example is not None for example in kept], dtype=bool)
     figures: dict[str, Int32s] = {name: np.zeros(len(kept), np.int32) for name in ("tokens", "trained", "kept_tokens", "kept_trained")}
-    figures["kept_tokens"][stays] = np.diff(ids[1])
-    figures["kept_trained"][stays] = np.diff(np.concatenate([[0], np.cumsum(labels[0] != IGNORED)])[labels[1]])
+    figures["kept_tokens"][stays] = np.max([np.diff(offsets) for _, offsets in ids], axis=0)
+    for numbers, offsets in masks:
+        figures["kept_trained"][stays] += np.diff(np.concatenate([[0], np.cumsum(numbers != IGNORED)])[offsets])
     figures["tokens"][:], figures["trained"][:] = figures["kept_tokens"], figures["kept_trained"]
     for place, (whole, rest) in enumerate(zip(rendered, kept, strict=True)):
         if whole is not rest:
-            figures["tokens"][place] = len(whole["input_ids"])
-            figures["trained"][place] = len(whole["labels"]) - whole["labels"].count(IGNORED)
+            found = sequences(whole)
+            figures["tokens"][place] = max(len(one.ids) for one in found)
+            figures["trained"][place] = sum(len(one.labels) - one.labels.count(IGNORED) for one in found if one.labels is not None)
     hashes: measures.Hashes = np.zeros(len(kept), np.uint64)
-    hashes[stays] = measures.slice_hashes(*ids)
-    lists = {name: pa.ListArray.from_arrays(flat[1], flat[0]) for name, flat in {"input_ids": ids, "labels": labels}.items()}
+    each = [measures.slice_hashes(*flat) for flat in ids]
+    hashes[stays] = each[0] if len(each) == 1 else measures.mixed(each, len(examples))
+    lists = {name: pa.ListArray.from_arrays(offsets, numbers) for name, (numbers, offsets) in columns.items()}
     return pa.table(lists), pa.table({**figures, "hash": hashes})
 
 
-def _flat(rows: Sequence[list[int]]) -> tuple[Int32s, Int32s]:
+def _endings(columns: Mapping[str, Flat], name: str) -> list[Flat]:
+    """The columns of sequences that are called `name`, or PREFIX_name."""
+    return [flat for column, flat in columns.items() if column == name or column.endswith(f"_{name}")]
+
+
+def _kind(name: str, rows: Sequence[Example]) -> str:
+    """How a column is stored: `f`, 32-bit fractions, where a number of it is one, else `i`, 32-bit whole numbers."""
+    first = next((row[name][0] for row in rows if row[name]), 0)
+    return "f" if isinstance(first, float) else "i"
+
+
+def _flat(rows: Sequence[list[Any]], kind: str) -> Flat:
     """The numbers of all rows behind each other, and where each row begins, with the end of the last."""
     import numpy as np
 
-    numbers = array("i")
+    numbers = array(kind)
     for row in rows:
         numbers.fromlist(row)  # of all ways from lists to an array the one that touches each number once
     offsets: Int32s = np.zeros(len(rows) + 1, np.int32)
     np.cumsum([len(row) for row in rows], out=offsets[1:])
-    return np.frombuffer(numbers, np.int32), offsets
+    return np.frombuffer(numbers, np.dtype(kind)), offsets
 
 
 class Figures:
@@ -153,7 +172,6 @@ def write(chunks: Iterable[tuple[pa.Table, pa.Table]], shard: Shard, made_from: 
     import pyarrow.parquet as pq
 
     figures: list[pa.Table] = []
-    ids = pa.list_(pa.int32())
 
     def tokens() -> Iterator[pa.Table]:
         for kept, measured in chunks:
@@ -163,8 +181,10 @@ def write(chunks: Iterable[tuple[pa.Table, pa.Table]], shard: Shard, made_from: 
     for path in (shard.origin, shard.tokens, shard.measures):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)  # not written over: it may be linked to from where it was taken
-    with pq.ParquetWriter(shard.tokens, pa.schema({"input_ids": ids, "labels": ids}), compression="zstd") as file:
-        for table in datasets.regrouped(tokens(), GROUP):
+    made = tokens()
+    first = next(made)
+    with pq.ParquetWriter(shard.tokens, first.schema, compression="zstd") as file:
+        for table in datasets.regrouped(itertools.chain([first], made), GROUP):
             file.write_table(table.combine_chunks())
     pq.write_table(pa.concat_tables(figures).combine_chunks(), shard.measures, compression="zstd")
     shard.seal(made_from)
@@ -201,6 +221,17 @@ def keep_only(shards: Sequence[Shard], folder: Path) -> None:
     for name in ("tokens", "measures", ORIGINS):
         for path in set((folder / name).iterdir()) - wanted:
             path.unlink()
+
+
+def kept(prepared: Sequence[Path], folder: Path) -> pa.Table:
+    """The prepared rows of shards but for those that were dropped when they were rendered into `folder`, an artifact's."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    measured = [pq.read_table(Shard.of(folder, path.stem).measures, columns=["kept_tokens"])["kept_tokens"] for path in prepared]
+    stays = [pc.greater(column, 0).combine_chunks() for column in measured]
+    return pa.concat_tables([pq.read_table(path).filter(mask) for path, mask in zip(prepared, stays, strict=True)])
 
 
 def _unfinished(path: Path) -> Path:

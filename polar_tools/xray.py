@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from polar_tools.marks import IGNORED, Example, marks
+from polar_tools.marks import IDS, IGNORED, Example, Tokens, marks, sequences
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -38,14 +38,21 @@ class Piece:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One sequence of a row. A number in `pieces` says how many tokens are left out there."""
+
+    name: str
+    pieces: tuple[Piece | int, ...]
+    counts: Counter[str]
+
+
+@dataclass(frozen=True)
 class Row:
-    """A row under the X-ray. A number in `pieces` says how many tokens are left out there."""
+    """A row under the X-ray."""
 
     number: int
     reasons: tuple[str, ...]
-    pieces: tuple[Piece | int, ...]
-    counts: Counter[str]
-    label: str | None
+    parts: tuple[Part, ...]
 
 
 def row(
@@ -54,11 +61,21 @@ def row(
     reasons: Sequence[str],
     rendered: Example,
     kept: Example | None,
-    label: str | None = None,
 ) -> Row:
-    """Row `number` (from 0) as it was rendered, and what was `kept` of it; `label` where it has one label rather than a mask."""
-    states = _states(rendered, kept, label is not None)
-    ids, special = rendered["input_ids"], set(marks(tokenizer).special)
+    """Row `number` (from 0) as it was rendered, and what was `kept` of it."""
+    parts = tuple(_part(tokenizer, whole, rest) for whole, rest in _both(rendered, kept))
+    return Row(number, tuple(reasons), parts)
+
+
+def _both(rendered: Example, kept: Example | None) -> Iterator[tuple[Tokens, list[int]]]:
+    """The sequences of a row, each with the ids that are kept of it."""
+    for whole in sequences(rendered):
+        yield whole, [] if kept is None else kept[whole.prefix + IDS]
+
+
+def _part(tokenizer: PreTrainedTokenizerBase, whole: Tokens, kept: list[int]) -> Part:
+    states = _states(whole, kept)
+    ids, special = whole.ids, set(marks(tokenizer).special)
     counts = Counter(states)
     counts["special"] = sum(number in special for number in ids)
     pieces: list[Piece | int] = []
@@ -70,25 +87,24 @@ def row(
         shown = end
     if shown < len(ids):
         pieces.append(len(ids) - shown)
-    return Row(number, tuple(reasons), tuple(pieces), counts, label)
+    return Part(whole.prefix.removesuffix("_"), tuple(pieces), counts)
 
 
 def cut_off(tokenizer: PreTrainedTokenizerBase, rendered: Example, kept: Example | None) -> str:
     """The text of what was cut off: all between what both have in common at the beginning and at the end."""
-    start, end = _cut(rendered, kept)
-    return str(tokenizer.decode(rendered["input_ids"][start:end])).replace("\ufffd", PART)
+    gone = (whole.ids[slice(*_cut(whole.ids, rest))] for whole, rest in _both(rendered, kept) if len(rest) < len(whole.ids))
+    return " … ".join(str(tokenizer.decode(ids)).replace("\ufffd", PART) for ids in gone)
 
 
-def _cut(rendered: Example, kept: Example | None) -> tuple[int, int]:
-    whole, rest = rendered["input_ids"], [] if kept is None else kept["input_ids"]
+def _cut(whole: list[int], rest: list[int]) -> tuple[int, int]:
     start = next((place for place, (one, other) in enumerate(zip(whole, rest, strict=False)) if one != other), len(rest))
     return start, len(whole) - (len(rest) - start)
 
 
-def _states(rendered: Example, kept: Example | None, has_label: bool) -> list[str]:
-    labels = [IGNORED] * len(rendered["input_ids"]) if has_label else rendered["labels"]
+def _states(whole: Tokens, kept: list[int]) -> list[str]:
+    labels = [IGNORED] * len(whole.ids) if whole.labels is None else whole.labels
     states = [READ if label == IGNORED else TRAINED for label in labels]
-    start, end = _cut(rendered, kept)
+    start, end = _cut(whole.ids, kept)
     states[start:end] = [CUT] * (end - start)
     return states
 

@@ -1,8 +1,9 @@
 """What every training method shares: the fields of an experiment, and what a method need not write itself.
 
-A method file has these names in this order: ALIASES, Config, COLUMNS, MODEL_CLASS, TASK_TYPE (peft's),
-METRICS, features, set_up, render, fit, check,
-build_trainer, predict. What it doesn't need it takes from here.
+A method file has these names in this order: ALIASES, Config, COLUMNS, MODEL_CLASS (transformers'), TASK_TYPE (peft's), METRICS, CHECKS
+(the equivalences that preflight may hold it to), TRAINS_ON ("tokens": its trainer takes what was rendered; "rows": it takes prepared rows,
+and tokens are only measured and shown), features, set_up, render, fit, check, wrap, build_trainer, predict. What it doesn't need it takes
+from here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,10 +14,10 @@ from pydantic import Field, JsonValue, NonNegativeFloat, NonNegativeInt, Positiv
 from polar_tools import marks
 from polar_tools.errors import ConfigError, DataError
 from polar_tools.errors import RowError as RowError
-from polar_tools.fields import EvaluationRef, Frozen, Loaded, ModelRef, Planned, PreparedRef, Rendered, did_you_mean
+from polar_tools.fields import EvaluationRef, Frozen, Loaded, ModelRef, Planned, PreparedRef, Rendered, Watched, did_you_mean
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase, TrainingArguments
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
 
 Row = Mapping[str, Any]
 Example = marks.Example
@@ -39,9 +40,9 @@ class Config(Frozen):
 
     method: str
     """The training method: the name of a file in polar_tools/methods, or one of its aliases."""
-    model: ModelRef
+    model: Rendered[ModelRef]
     """A name from `models`, or another experiment, whose trained model this one starts from (equal seeds pair up)."""
-    dataset: PreparedRef
+    dataset: Rendered[PreparedRef]
     """A name from `datasets` or `mixtures`."""
     evaluations: Planned[tuple[EvaluationRef, ...]] = ()
     """Names from `evaluations`; each measures the untouched model and every trained one."""
@@ -52,8 +53,11 @@ class Config(Frozen):
     rank_rows: Planned[NonNegativeInt] = 0
     """How many training rows are ranked by the loss that the untouched model has on them, before anything is trained; 0 ranks none."""
 
+    eval_datasets: Watched[dict[str, PreparedRef]] = {}
+    """Datasets by a name of your choice, whose test rows are looked at while training (`eval_strategy`): for the choice of a checkpoint."""
+
     max_length: Rendered[PositiveInt | None] = None
-    """Longest row in tokens; nothing is cut where it is not given."""
+    """Longest row in tokens; nothing is cut where it is not given. Of rows with several sequences each is cut on its own."""
     on_too_long: Rendered[Literal["fail", "drop", "cut_right", "cut_left"]] = "fail"
     """What happens to a row of more than `max_length` tokens."""
 
@@ -161,7 +165,8 @@ def set_up(config: Config, processor: "PreTrainedTokenizerBase") -> "PreTrainedT
 
 def check(config: Config, processor: "PreTrainedTokenizerBase", row: Row, example: Example) -> None:
     """Raise DataError, which need not say which row it is, for the `example` of `row`, as it is after `fit`, that is wrong."""
-    if all(label == IGNORED for label in example["labels"]):
+    masks = [one.labels for one in marks.sequences(example) if one.labels is not None]
+    if masks and all(label == IGNORED for labels in masks for label in labels):
         raise DataError("no token of it would be trained on; is max_length too short for its answer?")
 
 
@@ -199,23 +204,38 @@ def check_columns(config: Config, alternatives: Sequence[tuple[str, ...]], colum
 
 
 def fit(config: Config, example: Example, ends: int = 0) -> Example | None:
-    """`example` within `max_length`, as `on_too_long` says; None where it is dropped. Raises DataError for `fail`.
+    """`example` with each of its sequences within `max_length`, as `on_too_long` says; None where it is dropped.
 
-    A cut leaves `ends` tokens in place at the end where it cuts: the marks that an encoder expects there.
+    A cut leaves `ends` tokens in place at the end where it cuts: the marks that an encoder expects there. Columns beside a sequence that
+    are as long as it are cut like it. Raises DataError for `fail`.
     """
-    length, limit = len(example["input_ids"]), config.max_length
-    if limit is None or length <= limit:
+    if (limit := config.max_length) is None:
         return example
-    if config.on_too_long == "drop":
-        return None
-    if config.on_too_long == "fail":
-        raise DataError(
-            f"a row has {length} tokens, more than max_length {limit}; raise it, or choose on_too_long: drop, cut_right or cut_left"
-        )
+    for one in marks.sequences(example):
+        if len(one.ids) > limit:
+            if config.on_too_long == "drop":
+                return None
+            if config.on_too_long == "fail":
+                what = f"the `{one.prefix.removesuffix('_')}` of a row" if one.prefix else "a row"
+                raise DataError(
+                    f"{what} has {len(one.ids)} tokens, more than max_length {limit}; "
+                    "raise it, or choose on_too_long: drop, cut_right or cut_left"
+                )
+            example = _cut(example, one, _kept(len(one.ids), limit, ends, config.on_too_long == "cut_left"))
+    return example
+
+
+def _kept(length: int, limit: int, ends: int, left: bool) -> list[int]:
+    """The places that stay."""
     places = list(range(length))
-    kept = (
-        places[:ends] + places[length - limit + ends :]
-        if config.on_too_long == "cut_left"
-        else places[: limit - ends] + places[length - ends :]
-    )
-    return {name: [value[place] for place in kept] if len(value) == length else value for name, value in example.items()}
+    return places[:ends] + places[length - limit + ends :] if left else places[: limit - ends] + places[length - ends :]
+
+
+def _cut(example: Example, sequence: marks.Tokens, kept: list[int]) -> Example:
+    beside = {name for name, value in example.items() if name.startswith(sequence.prefix) and len(value) == len(sequence.ids)}
+    return {name: [value[place] for place in kept] if name in beside else value for name, value in example.items()}
+
+
+def wrap(config: Config, model: "PreTrainedModel", path: str) -> "PreTrainedModel":
+    """`model` as it is; `path` is the folder that its weights came from."""
+    return model

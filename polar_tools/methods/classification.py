@@ -27,6 +27,8 @@ COLUMNS = (("text", "label"),)
 MODEL_CLASS = "AutoModelForSequenceClassification"
 TASK_TYPE = "SEQ_CLS"
 METRICS = ("accuracy", "f1", "majority", "loss")
+CHECKS = ("accumulation", "save_load", "same_ids")
+TRAINS_ON = "tokens"
 
 
 def features(config: Config, rows: Iterable[base.Row]) -> base.Features:
@@ -54,7 +56,7 @@ def render(config: Config, processor: PreTrainedTokenizerBase, features: base.Fe
         place = next(place for place, label in enumerate(labels) if label not in known)
         raise base.RowError(place, f"labels {unknown} do not occur in the training rows, which have {sorted(known)}")
     encodings = marks.backend(processor).encode_batch_fast([row["text"] for row in rows])
-    return [{"input_ids": encoding.ids, "labels": [known[label]]} for encoding, label in zip(encodings, labels, strict=True)]
+    return [{"input_ids": encoding.ids, "label": [known[label]]} for encoding, label in zip(encodings, labels, strict=True)]
 
 
 def fit(config: Config, example: base.Example) -> base.Example | None:
@@ -63,24 +65,44 @@ def fit(config: Config, example: base.Example) -> base.Example | None:
 
 
 def check(config: Config, processor: PreTrainedTokenizerBase, row: base.Row, example: base.Example) -> None:
-    """Raise DataError for a text of which nothing is left but marks, and for anything but one label."""
+    """Raise DataError for a text of which nothing is left but marks."""
     special = marks.marks(processor).special
     if all(number in special for number in example["input_ids"]):
         raise DataError("its `text` has no tokens; the filter `missing` drops empty texts")
-    if len(example["labels"]) != 1 or example["labels"][0] < 0:
-        raise DataError(f"it has the labels {example['labels']} rather than the number of one")
+
+
+wrap = base.wrap
 
 
 def build_trainer(
-    config: Config, model: PreTrainedModel, processor: PreTrainedTokenizerBase, dataset: Dataset, callbacks: list[Any], **run: Any
+    config: Config,
+    model: PreTrainedModel,
+    processor: PreTrainedTokenizerBase,
+    train: Dataset,
+    evaluation: dict[str, Dataset] | None,
+    callbacks: list[Any],
+    **run: Any,
 ) -> Trainer:
     """transformers' Trainer; each batch is padded to its longest row."""
     from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
     args = base.arguments(TrainingArguments, config, **run)
-    rows = dataset.map(lambda row: {"labels": row["labels"][0]}, keep_in_memory=True)
+    sets = {name: _labelled(rows) for name, rows in (evaluation or {}).items()} or None
     collator = DataCollatorWithPadding(processor)
-    return Trainer(model=model, args=args, train_dataset=rows, processing_class=processor, data_collator=collator, callbacks=callbacks)
+    return Trainer(
+        model=model,
+        args=args,
+        train_dataset=_labelled(train),
+        eval_dataset=sets,
+        processing_class=processor,
+        data_collator=collator,
+        callbacks=callbacks,
+    )
+
+
+def _labelled(rows: Dataset) -> Dataset:
+    """`rows` with the number of the label as models want it."""
+    return rows.map(lambda row: {"labels": row["label"][0]}, remove_columns="label", keep_in_memory=True)
 
 
 def predict(

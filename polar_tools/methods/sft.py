@@ -48,6 +48,8 @@ COLUMNS = (("messages",), ("prompt", "completion"), ("text",))
 MODEL_CLASS = "AutoModelForCausalLM"
 TASK_TYPE = "CAUSAL_LM"
 METRICS = ("rouge", "loss")
+CHECKS = ("packing", "accumulation", "save_load", "same_ids", "mask")
+TRAINS_ON = "tokens"
 features = base.features
 
 
@@ -176,8 +178,17 @@ def _exchanges(row: base.Row) -> int:
     return max(1, sum(turn["role"] == "user" for turn in turns)) if isinstance(turns, list) else 1
 
 
+wrap = base.wrap
+
+
 def build_trainer(
-    config: Config, model: PreTrainedModel, processor: PreTrainedTokenizerBase, dataset: Dataset, callbacks: list[Any], **run: Any
+    config: Config,
+    model: PreTrainedModel,
+    processor: PreTrainedTokenizerBase,
+    train: Dataset,
+    evaluation: dict[str, Dataset] | None,
+    callbacks: list[Any],
+    **run: Any,
 ) -> Trainer:
     """trl's SFTTrainer on rows that are already tokens."""
     from trl import SFTConfig
@@ -185,7 +196,9 @@ def build_trainer(
     from polar_tools.trainers.answer_loss import AnswerLossTrainer
 
     args = base.arguments(SFTConfig, config, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, **run)
-    return AnswerLossTrainer(model=model, args=args, train_dataset=dataset, processing_class=processor, callbacks=callbacks)
+    return AnswerLossTrainer(
+        model=model, args=args, train_dataset=train, eval_dataset=evaluation, processing_class=processor, callbacks=callbacks
+    )
 
 
 def predict(

@@ -4,8 +4,8 @@ A metric file has LOWER_IS_BETTER, SHARE (its figures lie between 0 and 1, and p
 compute(predictions, options) -> figure by name.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from polar_tools.errors import DataError
 from polar_tools.fields import Frozen
@@ -15,7 +15,8 @@ from polar_tools.fields import Frozen
 class Prediction:
     """One evaluated row, as it stands in predictions.jsonl.
 
-    `loss` is the summed cross-entropy of the reference in nats, `tokens` over how many targets it is summed.
+    `loss` is the summed cross-entropy of the reference in nats, `tokens` over how many targets it is summed; `figures` are further numbers
+    by name, such as a reward or a similarity, of methods that give such.
     """
 
     input: str
@@ -23,6 +24,7 @@ class Prediction:
     prediction: str | None
     loss: float | None
     tokens: int
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 class Options(Frozen):

@@ -42,9 +42,11 @@ def predict(
     base.check_columns(config, method.COLUMNS, list(rows[0]))
     modeling.seed_everything(head_seed, config.threads, config.gpus)
     features = modeling.load_features(spec.tokenizer)
-    loaded = modeling.load_model(model, method.MODEL_CLASS, config, features).eval()
+    loaded = modeling.load_model(model, method, config, features).eval()
     modeling.seed_everything(seed, config.threads, config.gpus)
-    predictions: list[Prediction] = method.predict(config, loaded, modeling.load_tokenizer(spec.tokenizer), features, rows, generation)
+    predictions: list[Prediction] = method.predict(
+        config, loaded, modeling.load_processor(spec.tokenizer, method), features, rows, generation
+    )
     return predictions
 
 

@@ -19,6 +19,7 @@ from polar_tools import advice, ahead, datasets, discovery, measures, modeling, 
 from polar_tools.artifact import Facts, canonical, sha256_of
 from polar_tools.errors import DataError
 from polar_tools.filters.base import text_columns, texts
+from polar_tools.marks import LABELS, sequences
 from polar_tools.methods import base
 from polar_tools.specs import TokenizeSpec, freeze
 from polar_tools.version import __version__
@@ -43,8 +44,13 @@ class Rendering:
 
     config: base.Config
     method: Any
-    processor: PreTrainedTokenizerBase
+    processor: Any
     features: base.Features
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The processor, or what of it makes tokens."""
+        return modeling.tokenizer_of(self.processor)
 
     def render(self, rows: Sequence[base.Row], shard: Path, first: int) -> tuple[list[base.Example], list[base.Example | None]]:
         """Rows from place `first` of `shard` on, as they are rendered and as they are kept; raises DataError that names the bad row."""
@@ -64,16 +70,25 @@ class Rendering:
 
 
 def run(spec: TokenizeSpec, folder: Path) -> Facts:
-    """Write tokenizer/ (with chat template and features.json), tokens/, measures/ (a line a row), origins/, report.json and report.html."""
+    """Write tokenizer/ (with chat template and features.json), tokens/, measures/ (a line a row), origins/, report.json and report.html.
+
+    Rows that are looked at while training are rendered into evaluation/NAME/.
+    """
     config = spec.experiment
     method = discovery.load("methods", config.method)
     prepared = datasets.shards(Path(config.dataset), "train")
-    base.check_columns(config, method.COLUMNS, datasets.schema(Path(config.dataset)).names)
-    processor = method.set_up(config, modeling.load_tokenizer(config.model))
+    watched = {name: datasets.shards(Path(data), "test") for name, data in config.eval_datasets.items()}
+    for data in (config.dataset, *config.eval_datasets.values()):
+        base.check_columns(config, method.COLUMNS, datasets.schema(Path(data)).names)
+    processor = method.set_up(config, modeling.load_processor(config.model, method))
     features = method.features(config, datasets.rows(prepared, _columns(method, Path(config.dataset))))
     _save(processor, features, folder / spec.PAYLOAD)
     rendering = Rendering(config, method, processor, features)
-    made = _make(rendering, prepared, spec, folder)
+    settings, aside = _settings(spec, folder), folder.with_name(f".{folder.name}.aside")
+    made = _make(rendering, prepared, settings, folder, aside)
+    for name, shards in watched.items():
+        below = Path(tokens.EVALUATION, name)
+        _make(rendering, shards, settings, folder / below, aside / below)
     figures = _figures(made)
     if figures.counts["dropped"] == figures.counts["rows"]:
         raise DataError(f"all {figures.lengths.rows} training rows have more than max_length {config.max_length} tokens and were dropped")
@@ -84,19 +99,19 @@ def run(spec: TokenizeSpec, folder: Path) -> Facts:
         print(f"warning: {warning}", file=sys.stderr)
     told = {name: report[name] for name in ("rows", "kept", "dropped", "cut", "tokens", "trained_tokens")}
     length = {name: report["length"][name] for name in (*measures.QUANTILES, "mean")}
-    return Facts(recorded={**told, "length": length}, volatile=(tokens.ORIGINS,))
+    origins = (tokens.ORIGINS, *(f"{tokens.EVALUATION}/{name}/{tokens.ORIGINS}" for name in watched))
+    return Facts(recorded={**told, "length": length}, volatile=origins)
 
 
-def _save(processor: PreTrainedTokenizerBase, features: base.Features, folder: Path) -> None:
+def _save(processor: Any, features: base.Features, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     processor.save_pretrained(folder)
     (folder / "features.json").write_bytes(canonical(features))
 
 
-def _make(rendering: Rendering, prepared: Sequence[Path], spec: TokenizeSpec, folder: Path) -> list[tokens.Shard]:
-    """The shards of tokens/ and measures/, those that an earlier run left first: what it made from the same content is not made again."""
-    settings = _settings(spec, folder)
-    left = tokens.left_in(folder, folder.with_name(f".{folder.name}.aside"))
+def _make(rendering: Rendering, prepared: Sequence[Path], settings: dict[str, Any], folder: Path, aside: Path) -> list[tokens.Shard]:
+    """The shards of tokens/ and measures/ in `folder`; what an earlier run left, there or `aside`, of the same content is kept."""
+    left = tokens.left_in(folder, aside)
     wanted = {tokens.Shard.of(folder, path.stem): (path, _made_from(settings, path)) for path in prepared}
     missing = [
         shard
@@ -116,7 +131,7 @@ def _settings(spec: TokenizeSpec, folder: Path) -> dict[str, Any]:
     """All that decides what a shard becomes but for its rows. Where things lie is no part of it."""
     experiment = json.loads(freeze(spec))["experiment"]
     return {
-        "experiment": {name: value for name, value in experiment.items() if name not in ("model", "dataset")},
+        "experiment": {name: value for name, value in experiment.items() if name not in ("model", "dataset", "eval_datasets")},
         "tokenizer": {path.name: sha256_of(path) for path in sorted((folder / spec.PAYLOAD).iterdir())},
         "versions": {"polar-tools": __version__, **{name: metadata.version(name) for name in RENDERING}},
     }
@@ -143,7 +158,8 @@ def _rendered(rendering: Rendering, prepared: Path) -> Iterator[tuple[list[base.
 
 
 def _about_row(shard: Path, place: int, error: Exception) -> str:
-    return f"training row {place + 1} (counted from 1, of {shard}): {error}"
+    part = "training" if shard.name.startswith("train") else "test"
+    return f"{part} row {place + 1} (counted from 1, of {shard}): {error}"
 
 
 def _columns(method: Any, dataset: Path) -> list[str]:
@@ -164,15 +180,16 @@ def _figures(made: Sequence[tokens.Shard]) -> tokens.Figures:
 def _report(rendering: Rendering, figures: tokens.Figures, prepared: Sequence[Path], made: Sequence[tokens.Shard]) -> dict[str, Any]:
     """All figures; rows are numbered from 0."""
     config, counts = rendering.config, figures.counts
-    labels = _labels(rendering.features, made)
-    known = _known_positions(config, rendering.processor)
+    labels, masked = _labels(rendering.features, made), _has_mask(made)
+    known = _known_positions(config, rendering.tokenizer)
     kept = counts["rows"] - counts["dropped"]
     held_out = bool(datasets.count(Path(config.dataset), "test"))
     return {
         **{name: counts[name] for name in ("rows", "cut", "dropped", "tokens", "trained_tokens")},
         "kept": kept,
         "length": figures.lengths.as_dict(),
-        **({"trained_length": figures.trained.as_dict()} if labels is None else {"labels": labels}),
+        **({"trained_length": figures.trained.as_dict()} if masked else {}),
+        **({} if labels is None else {"labels": labels}),
         "cuts": {
             "max_length": config.max_length,
             "on_too_long": config.on_too_long,
@@ -187,7 +204,7 @@ def _report(rendering: Rendering, figures: tokens.Figures, prepared: Sequence[Pa
             "max_length": advice.recommended_length(figures.lengths, known),
             "preset": advice.recommended_preset(figures.lengths, kept),
         },
-        "warnings": list(advice.warnings(figures, labels, known, config.max_length, held_out)),
+        "warnings": list(advice.warnings(figures, masked, labels, known, config.max_length, held_out)),
     }
 
 
@@ -199,18 +216,28 @@ def _labels(features: base.Features, made: Sequence[tokens.Shard]) -> dict[str, 
         return None
     found: Counter[int] = Counter()
     for shard in made:
-        counted = pq.read_table(shard.tokens, columns=["labels"])["labels"].combine_chunks().flatten().value_counts()
+        counted = pq.read_table(shard.tokens, columns=["label"])["label"].combine_chunks().flatten().value_counts()
         found.update(dict(zip(*(counted.field(name).to_pylist() for name in ("values", "counts")), strict=True)))
     return {str(features["id2label"][number]): count for number, count in sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))}
 
 
-def _known_positions(config: base.Config, processor: PreTrainedTokenizerBase) -> int | None:
+def _has_mask(made: Sequence[tokens.Shard]) -> bool:
+    import pyarrow.parquet as pq
+
+    return any(name.endswith(LABELS) for name in pq.read_schema(made[0].tokens).names)
+
+
+def _size(example: base.Example) -> int:
+    return sum(len(one.ids) for one in sequences(example))
+
+
+def _known_positions(config: base.Config, tokenizer: PreTrainedTokenizerBase) -> int | None:
     """How long a row the model was built for, where its config.json or its tokenizer says so."""
     file = Path(config.model) / "config.json"
     told = json.loads(file.read_bytes()) if file.is_file() else {}
     told |= told.get("text_config", {})
     known = [told[name] for name in ("max_position_embeddings", "n_positions") if isinstance(told.get(name), int)]
-    return min([*known, processor.model_max_length]) if known or processor.model_max_length < 10**9 else None
+    return min([*known, tokenizer.model_max_length]) if known or tokenizer.model_max_length < 10**9 else None
 
 
 def _languages(rendering: Rendering, prepared: Sequence[Path], rows: int) -> dict[str, int] | None:
@@ -230,9 +257,9 @@ def _languages(rendering: Rendering, prepared: Sequence[Path], rows: int) -> dic
 def _cut_off(rendering: Rendering, places: Sequence[int], prepared: Sequence[Path]) -> Iterator[dict[str, Any]]:
     """What was cut off some rows."""
     for place, (rendered, kept) in _again(rendering, places, prepared).items():
-        text = xray.cut_off(rendering.processor, rendered, kept)
+        text = xray.cut_off(rendering.tokenizer, rendered, kept)
         short = text if len(text) <= 2 * EXCERPT else f"{text[:EXCERPT]} … {text[-EXCERPT:]}"
-        lost = len(rendered["input_ids"]) - (0 if kept is None else len(kept["input_ids"]))
+        lost = _size(rendered) - (0 if kept is None else _size(kept))
         yield {"row": place, "tokens_lost": lost, "text": short}
 
 
@@ -258,10 +285,14 @@ def _page(rendering: Rendering, figures: tokens.Figures, prepared: Sequence[Path
     ):
         for place in figures.places[kind][:1]:
             reasons.setdefault(place, []).append(title)
-    labels = rendering.features.get("id2label")
-    rows = [
-        xray.row(rendering.processor, place, reasons[place], *whole, label=labels and str(labels[whole[0]["labels"][0]]))
-        for place, whole in _again(rendering, list(reasons), prepared).items()
-    ]
+    again = _again(rendering, list(reasons), prepared)
+    rows = [xray.row(rendering.tokenizer, place, reasons[place], *whole) for place, whole in again.items()]
     shown = sorted(rows, key=lambda row: list(reasons).index(row.number))
-    return pages.render("tokenize.html.jinja", name=name, report=report, rows=shown, config=rendering.config, has_labels=labels is not None)
+    labels = {place: _label(rendering.features, whole) for place, (whole, _) in again.items()}
+    has_mask = "trained_length" in report
+    return pages.render("tokenize.html.jinja", name=name, report=report, rows=shown, labels_of=labels, has_mask=has_mask)
+
+
+def _label(features: base.Features, example: base.Example) -> str | None:
+    """The label of a row as people know it, where its method has labels."""
+    return str(features["id2label"][example["label"][0]]) if "id2label" in features else None

@@ -8,12 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polar_tools import discovery, modeling
+from polar_tools import datasets, discovery, modeling, tokens
 from polar_tools.artifact import Facts
 from polar_tools.errors import UnfinishedError, WorldError
 from polar_tools.specs import TrainSpec
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from transformers import Trainer
 
 LIBRARIES = (*modeling.LIBRARIES, "accelerate", "datasets", "numpy", "peft", "trl")
@@ -43,24 +44,25 @@ def _train(trainer: Trainer, folder: Path) -> None:
 
 def _build(spec: TrainSpec, folder: Path) -> Trainer:
     """Model, adapter, tokens and callbacks, put together by the method."""
-    import pyarrow.parquet as pq
-    from datasets import Dataset
     from transformers import PrinterCallback
 
-    from polar_tools.datasets import shards
     from polar_tools.training import checkpoints
     from polar_tools.training.metrics_log import MetricsLog
 
     config = spec.experiment
     method = discovery.load("methods", config.method)
     modeling.seed_everything(spec.seed, config.threads, config.gpus)
-    model = modeling.load_model(config.model, method.MODEL_CLASS, config, modeling.load_features(spec.tokenizer))
-    tokens = Dataset(pq.read_table(shards(Path(spec.tokenizer).parent / "tokens", "train")))
+    rendered = Path(spec.tokenizer).parent
     trainer: Trainer = method.build_trainer(
         config,
-        modeling.attach_adapter(model, config, config.model, method.TASK_TYPE),
-        modeling.load_tokenizer(spec.tokenizer),
-        tokens,
+        modeling.load_model(config.model, method, config, modeling.load_features(spec.tokenizer), adapter=True),
+        modeling.load_processor(spec.tokenizer, method),
+        _rows(method.TRAINS_ON, Path(config.dataset), "train", rendered),
+        {
+            name: _rows(method.TRAINS_ON, Path(data), "test", rendered / tokens.EVALUATION / name)
+            for name, data in config.eval_datasets.items()
+        }
+        or None,
         [MetricsLog(folder / "metrics.jsonl"), checkpoints.MarkComplete(), checkpoints.StopIfFinished()],
         output_dir=str(folder / "checkpoints"),
         seed=spec.seed,
@@ -70,6 +72,16 @@ def _build(spec: TrainSpec, folder: Path) -> Trainer:
     )
     trainer.remove_callback(PrinterCallback)  # MetricsLog prints the same, for people
     return trainer
+
+
+def _rows(trains_on: str, prepared: Path, part: str, rendered: Path) -> Dataset:
+    """The rows of a part as a method's trainer takes them: what was rendered, or the prepared rows but for those that were dropped."""
+    import pyarrow.parquet as pq
+    from datasets import Dataset
+
+    if trains_on == "tokens":
+        return Dataset(pq.read_table(datasets.shards(rendered / "tokens", part)))
+    return Dataset(tokens.kept(datasets.shards(prepared, part), rendered))
 
 
 def _check_finished(trainer: Trainer) -> None:
@@ -87,7 +99,7 @@ def _save(trainer: Trainer, spec: TrainSpec, target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     model: Any = trainer.model
     if spec.experiment.use_peft and spec.experiment.merge_adapter:
-        model = model.merge_and_unload()
+        model = modeling.merged(model)
     modeling.save_model(model, target)
     for file in sorted(Path(spec.tokenizer).iterdir()):
         if file.name != "features.json":

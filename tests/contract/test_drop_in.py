@@ -21,11 +21,14 @@ COLUMNS = classification.COLUMNS
 MODEL_CLASS = classification.MODEL_CLASS
 TASK_TYPE = classification.TASK_TYPE
 METRICS = ("shouted",)
+CHECKS = classification.CHECKS
+TRAINS_ON = classification.TRAINS_ON
 features = classification.features
 set_up = classification.set_up
 render = classification.render
 fit = classification.fit
 check = classification.check
+wrap = classification.wrap
 build_trainer = classification.build_trainer
 predict = classification.predict
 '''

@@ -20,11 +20,14 @@ METHOD_NAMES = [
     "MODEL_CLASS",
     "TASK_TYPE",
     "METRICS",
+    "CHECKS",
+    "TRAINS_ON",
     "features",
     "set_up",
     "render",
     "fit",
     "check",
+    "wrap",
     "build_trainer",
     "predict",
 ]
@@ -62,10 +65,15 @@ def test_method_keeps_the_contract(name: str) -> None:
     assert hasattr(transformers, method.MODEL_CLASS)
     assert set(method.METRICS) <= set(discovery.names("metrics"))
     assert all(isinstance(column, str) for columns in method.COLUMNS for column in columns)
+    assert set(method.CHECKS) <= {"packing", "accumulation", "save_load", "same_ids", "mask"}
+    assert method.TRAINS_ON in ("tokens", "rows")
+    assert list(inspect.signature(method.wrap).parameters) == ["config", "model", "path"]
     assert list(inspect.signature(method.set_up).parameters) == ["config", "processor"]
     assert list(inspect.signature(method.check).parameters) == ["config", "processor", "row", "example"]
     assert list(inspect.signature(method.render).parameters) == ["config", "processor", "features", "rows"]
-    assert list(inspect.signature(method.build_trainer).parameters) == ["config", "model", "processor", "dataset", "callbacks", "run"]
+    assert list(inspect.signature(method.build_trainer).parameters) == [
+        *("config", "model", "processor", "train", "evaluation", "callbacks", "run")
+    ]
     assert list(inspect.signature(method.predict).parameters) == ["config", "model", "processor", "features", "rows", "generation"]
 
 
@@ -94,7 +102,7 @@ def test_train_knows_no_method() -> None:
 
 
 HANDLED = {
-    *("method", "model", "dataset", "evaluations", "seeds", "expect", "rank_rows"),  # the plan
+    *("method", "model", "dataset", "evaluations", "seeds", "expect", "rank_rows", "eval_datasets"),  # the plan
     *("max_length", "on_too_long", "system_prompt", "chat_template", "prompt_template", "add_eos_token"),  # tokenize
     *("dtype", "attn_implementation", "threads", "gpus"),  # modeling
     *("use_peft", "merge_adapter", "extra_args"),  # train
@@ -148,9 +156,8 @@ def test_fields_and_extra_arguments_reach_the_trainer(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("targets", "says"), [("nothing_like_it", "nothing_like_it"), (("no", "such"), "no")])
 def test_adapter_that_matches_nothing_is_refused(assets: Path, targets: str | tuple[str, ...], says: str) -> None:
     from polar_tools import modeling
-    from polar_tools.methods.sft import Config
+    from polar_tools.methods import sft
 
-    config = Config(model="m", dataset="d", use_peft=True, lora_target_modules=targets)
-    model = modeling.load_model(str(assets / "assets/llama"), "AutoModelForCausalLM", config, {})
+    config = sft.Config(model="m", dataset="d", use_peft=True, lora_target_modules=targets)
     with pytest.raises(ConfigError, match=says):
-        modeling.attach_adapter(model, config, "base", "CAUSAL_LM")
+        modeling.load_model(str(assets / "assets/llama"), sft, config, {}, adapter=True)

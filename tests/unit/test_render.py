@@ -329,7 +329,7 @@ def test_generation_goes_on_from_the_prompt_of_the_training_row(
     config = sft.Config(**SHARED, prompt_template="{kind}: {question}", chat_template="zephyr")
     row = {"question": "what is it?", "kind": "cat", "completion": "it purrs"}
     processor = sft.set_up(config, fresh_tokenizer)
-    model = modeling.load_model(str(assets / "assets/llama"), "AutoModelForCausalLM", config, {})
+    model = modeling.load_model(str(assets / "assets/llama"), sft, config, {})
     done = sft.predict(config, model, processor, {}, [row], {"max_new_tokens": 2})
     example = sft.render(config, processor, {}, [row])[0]
     assert seen["prompts"] == [example["input_ids"][: example["labels"].count(base.IGNORED) - 1]], "the line break behind is one token"
@@ -433,12 +433,12 @@ def test_too_long_rows(policy: str, kept: list[int] | None) -> None:
 
 def test_cut_of_a_text_keeps_the_encoders_marks() -> None:
     config = classification.Config(**SHARED, max_length=4, on_too_long="cut_right")
-    assert classification.fit(config, {"input_ids": [101, 1, 2, 3, 4, 102], "labels": [7]}) == {
+    assert classification.fit(config, {"input_ids": [101, 1, 2, 3, 4, 102], "label": [7]}) == {
         "input_ids": [101, 1, 2, 102],
-        "labels": [7],
+        "label": [7],
     }
     left = config.model_copy(update={"on_too_long": "cut_left"})
-    assert classification.fit(left, {"input_ids": [101, 1, 2, 3, 4, 102], "labels": [7]}) == {"input_ids": [101, 3, 4, 102], "labels": [7]}
+    assert classification.fit(left, {"input_ids": [101, 1, 2, 3, 4, 102], "label": [7]}) == {"input_ids": [101, 3, 4, 102], "label": [7]}
 
 
 def test_too_long_rows_fail_unless_told_otherwise() -> None:
@@ -465,7 +465,7 @@ def test_texts_to_classify_are_neither_padded_nor_cut_and_not_empty() -> None:
     )
     examples = classification.render(config, encoder, features, rows)
     assert [encoder.decode(example["input_ids"]) for example in examples] == [f"<s>{row['text']}</s>" for row in rows]
-    assert [example["labels"] for example in examples] == [[0], [1], [0]]
+    assert [example["label"] for example in examples] == [[0], [1], [0]]
     for row, example in zip(rows[:2], examples[:2], strict=True):
         classification.check(config, encoder, row, example)
     with pytest.raises(DataError, match="its `text` has no tokens"):
