@@ -67,6 +67,7 @@ def make(
     pictures = Gemma3ImageProcessorPil(size={"height": picture, "width": picture})  # this one needs no torchvision
     Gemma3Processor(pictures, tokenizer, chat_template=TEMPLATE, image_seq_length=picture_tokens).save_pretrained(folder)
     size = {"hidden_size": width, "intermediate_size": 3 * width, "num_hidden_layers": layers, "num_attention_heads": 4}
+    size["initializer_range"] = width**-0.5  # the default suits models that are twenty times as wide
     ids = {name: getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
     config = Gemma3Config(
         text_config={

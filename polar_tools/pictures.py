@@ -7,8 +7,8 @@ It says where in the text it put them, so an answer is found there as it is in a
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from polar_tools import labelling, templates
 from polar_tools.errors import ConfigError, RowError
@@ -18,6 +18,8 @@ from polar_tools.templates import Dialogue, Text, Turn
 if TYPE_CHECKING:
     from PIL import Image
     from transformers import PreTrainedTokenizerBase, ProcessorMixin
+
+T = TypeVar("T")
 
 COLUMNS = ("images", "image")
 """What holds the pictures of a row: a list of them, or one."""
@@ -120,6 +122,21 @@ def batch(processor: ProcessorMixin, rows: Sequence[Row], side: str = "right") -
     return Batch(dict(inputs.convert_to_tensors("pt")), examples)
 
 
+def before_answer(processor: ProcessorMixin, row: Row) -> Row:
+    """What stands before the last answer of a row, and the pictures there."""
+    before = row.text.text[: row.text.answers[-1][0]] if row.text.answers else row.text.text
+    return Row(Text(before, []), row.pictures[: before.count(processor.image_token)])
+
+
+def each(rows: Sequence[Mapping[str, Any]], made: Callable[[Sequence[Mapping[str, Any]]], T]) -> Iterator[T]:
+    """What `made` makes of a few rows at a time; the place of a RowError is counted from the first of all."""
+    for first in range(0, len(rows), BATCH):
+        try:
+            yield made(rows[first : first + BATCH])
+        except RowError as error:
+            raise RowError(first + error.place, str(error)) from error
+
+
 def _expanded(text: Text, spans: Sequence[Mapping[str, Any]]) -> Text:
     """`text` with what the processor puts in the place of each mark."""
     pieces, done = [], 0
@@ -135,14 +152,19 @@ def _expanded(text: Text, spans: Sequence[Mapping[str, Any]]) -> Text:
 
 
 def opened(picture: Any, place: int) -> Image.Image:
-    """A picture as it is stored (a record of `bytes` and `path`, bytes, or a path) in colours; raises RowError where it can't be read."""
-    from PIL import Image
+    """A picture as it is stored: a record of `bytes` and `path`, bytes, or a path. It is upright, and on white where it is transparent.
+
+    Raises RowError where it can't be read.
+    """
+    from PIL import Image, ImageOps
 
     data, path = (picture.get("bytes"), picture.get("path")) if isinstance(picture, Mapping) else (None, picture)
     try:
-        if isinstance(path, Image.Image):
-            return path.convert("RGB")
         with Image.open(io.BytesIO(data or path) if isinstance(data or path, bytes) else path) as image:
-            return image.convert("RGB")
+            upright = ImageOps.exif_transpose(image)
+            if not upright.has_transparency_data:
+                return upright.convert("RGB")
+            white = Image.new("RGBA", upright.size, "white")
+            return Image.alpha_composite(white, upright.convert("RGBA")).convert("RGB")
     except (OSError, SyntaxError, ValueError, EOFError, AttributeError, Image.DecompressionBombError) as error:
         raise RowError(place, f"its picture {path if isinstance(path, str) else ''} can't be read: {error}") from error

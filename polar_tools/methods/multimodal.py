@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import AfterValidator, model_validator
+from pydantic import model_validator
 
-from polar_tools import marks, pictures, templates
-from polar_tools.errors import ConfigError, DataError, RowError
+from polar_tools import conversations, marks, pictures, templates
+from polar_tools.errors import ConfigError, DataError
 from polar_tools.fields import Rendered
 from polar_tools.methods import base
 from polar_tools.metrics.base import Prediction
@@ -21,25 +21,23 @@ if TYPE_CHECKING:
 ALIASES = ("mmlm", "multimodal-lm", "image-text", "gemma")
 
 
-class Config(base.Config):
+class Config(conversations.Prompts, base.Config):
     """Fields of `multimodal`."""
 
     method: Literal["multimodal"] = "multimodal"
-    system_prompt: Rendered[str | None] = None
-    """First turn of every dialogue that has none of its own."""
-    chat_template: Rendered[Annotated[str, AfterValidator(templates.chosen)]] = "tokenizer"
-    """`tokenizer` (the model's own), or jinja that writes parts of type `image` too: the text itself, or `FILE.jinja`."""
     prompt: Rendered[str] = "Describe the picture."
-    """What the user says beside the picture, where the rows are pictures (`image`) and their texts (`text`)."""
+    """What the user says beside the picture, where the rows are pictures (`image`) with their texts (`text`)."""
 
     @model_validator(mode="after")
-    def _pictures_stay(self) -> Config:
+    def _goes_with_pictures(self) -> Config:
+        if self.chat_template == "none":
+            raise ValueError("chat_template: none writes no turns, in which a picture could stand")
         if self.on_too_long == "cut_left":
             raise ValueError("on_too_long: cut_left would cut pictures off, which stand at the beginning; choose fail, drop or cut_right")
         if self.train_sampling_strategy == "group_by_length":
             raise ValueError("train_sampling_strategy: group_by_length needs tokens, and this method trains on rows; choose random")
-        if self.chat_template == "none":
-            raise ValueError("chat_template: none writes no turns, in which a picture could stand")
+        if self.prompt_template and "prompt" in self.model_fields_set:
+            raise ValueError("prompt would be ignored: `prompt_template` makes what the user says")
         return self
 
 
@@ -56,57 +54,52 @@ def set_up(config: Config, processor: ProcessorMixin) -> ProcessorMixin:
     """The processor with the chosen chat template; raises ConfigError for a model that takes no pictures."""
     tokenizer = pictures.tokenizer(processor)
     tokenizer.chat_template = processor.chat_template or tokenizer.chat_template
-    marks.set_template(config.chat_template, tokenizer, config.system_prompt)
-    if tokenizer.chat_template is None:
+    if tokenizer.chat_template is None and config.chat_template == "tokenizer":
         raise ConfigError("this model has no chat template; set `chat_template` to one of your own that writes parts of type `image`")
+    conversations.set_up(config, tokenizer)
     processor.chat_template = tokenizer.chat_template
     return processor
 
 
 def render(config: Config, processor: ProcessorMixin, features: base.Features, rows: Sequence[base.Row]) -> list[base.Example]:
     """Token ids of each row with those of its pictures, labels (the assistant's turns), and how many of the ids are a picture's."""
-    examples = []
-    for first in range(0, len(rows), pictures.BATCH):
-        try:
-            examples += _encode(config, processor, rows[first : first + pictures.BATCH])[1]
-        except RowError as error:
-            raise RowError(first + error.place, str(error)) from error
-    special = set(processor.image_token_ids)
-    return [{**example, "pictures": [sum(number in special for number in example["input_ids"])]} for example in examples]
+    batches = pictures.each(rows, partial(_encode, config, processor))
+    return [{**example, "pictures": [_picture_tokens(processor, example)]} for batch in batches for example in batch.examples]
 
 
 def _encode(config: Config, processor: ProcessorMixin, rows: Sequence[base.Row]) -> pictures.Batch:
+    """What a model is given of `rows`, and the same as rows with labels."""
     return pictures.batch(processor, _written(config, processor, rows))
 
 
 def _written(config: Config, processor: ProcessorMixin, rows: Sequence[base.Row]) -> list[pictures.Row]:
-    """Each row as text with its pictures."""
-    return pictures.rows(processor, [_dialogue(config, row, place) for place, row in enumerate(rows)], [pictures.of(row) for row in rows])
+    """Each row as the chat template writes it, with its pictures."""
+    rows = [_exchange(config, row) for row in rows]
+    columns = conversations.columns(config, rows[0])
+    conversations.refuse_missing(rows, columns)
+    marks.refuse_special(processor.tokenizer, (conversations.contents(row, [*columns, "tools"]) for row in rows))
+    if config.prompt_template:
+        templates.refuse_unknown(config.prompt_template, list(rows[0]))
+        prompts = templates.prompts(config.prompt_template, rows)
+        rows = [{**row, "prompt": prompt} for row, prompt in zip(rows, prompts, strict=True)]
+    dialogues = [_dialogue(config, row, place) for place, row in enumerate(rows)]
+    return pictures.rows(processor, dialogues, [pictures.of(row) for row in rows])
+
+
+def _exchange(config: Config, row: base.Row) -> base.Row:
+    """`row`; a picture and its text as what a user says beside the picture, and what is answered."""
+    return row if "messages" in row or "completion" in row else {**row, "prompt": config.prompt, "completion": row["text"]}
 
 
 def _dialogue(config: Config, row: base.Row, place: int) -> templates.Dialogue:
-    """The turns of a row with a part for each picture. An assistant's turns in a prompt are given, not trained on."""
-    given, turns = _turns(config, row)
-    if not turns:
-        raise RowError(place, "has no turns; the filter `missing` drops such rows")
-    opening = {"role": "system", "content": config.system_prompt}
-    system = [opening] if config.system_prompt and turns[0]["role"] not in ("system", "developer") else []
-    shown = pictures.with_places([*system, *turns], len(pictures.of(row)), place)
-    return templates.Dialogue(shown, None, len(system) + given)
+    """The turns of a row, with a part for each of its pictures."""
+    dialogue = conversations.dialogue(config, row, place)
+    return dialogue._replace(turns=pictures.with_places(dialogue.turns, len(pictures.of(row)), place))
 
 
-def _turns(config: Config, row: base.Row) -> tuple[int, list[dict[str, Any]]]:
-    """What is said in a row, and how many turns of it are given."""
-    if "messages" in row:
-        return 0, templates.present(row["messages"])
-    asked, answer = (row["prompt"], row["completion"]) if "completion" in row else (config.prompt, row["text"])
-    given = _said("user", asked)
-    return len(given), [*given, *_said("assistant", answer)]
-
-
-def _said(role: str, said: Any) -> list[dict[str, Any]]:
-    """Messages as they are, text as a message by `role`."""
-    return [{"role": role, "content": said}] if isinstance(said, str) else templates.present(said)
+def _picture_tokens(processor: ProcessorMixin, example: base.Example) -> int:
+    special = set(processor.image_token_ids)
+    return sum(number in special for number in example["input_ids"])
 
 
 fit = base.fit
@@ -114,17 +107,19 @@ fit = base.fit
 
 def check(config: Config, processor: ProcessorMixin, row: base.Row, example: base.Example) -> None:
     """Raise DataError for an example with BOS, end or mask as none should be, and where a cut went through a picture."""
-    special = set(processor.image_token_ids)
-    if sum(number in special for number in example["input_ids"]) != example["pictures"][0]:
+    if _picture_tokens(processor, example) != example["pictures"][0]:
         raise DataError("max_length would cut tokens of its pictures off; raise it, or choose `on_too_long: drop`")
     marks.check(
         marks.marks(processor.tokenizer),
         example,
         end=marks.end_of_turn(processor.tokenizer),
-        beginnings=max(1, sum(turn["role"] == "user" for turn in _turns(config, row)[1])),
+        beginnings=conversations.exchanges(row),
         prompted=True,
         cut=config.on_too_long if len(example["input_ids"]) == config.max_length else None,
     )
+
+
+wrap = base.wrap
 
 
 def build_trainer(
@@ -136,7 +131,7 @@ def build_trainer(
     callbacks: list[Any],
     **run: Any,
 ) -> Trainer:
-    """trl's SFTTrainer; each batch is made of its rows when its turn comes."""
+    """trl's SFTTrainer; a batch is made of its rows when its turn comes."""
     from trl import SFTConfig
 
     from polar_tools.trainers.answer_loss import AnswerLossTrainer
@@ -163,36 +158,21 @@ def predict(
     generation: dict[str, Any],
 ) -> list[Prediction]:
     """What the model writes after each row's prompt and pictures, and the loss of the reference there."""
+    stop = {"eos_token_id": marks.end_of_turn(processor.tokenizer)}
+    batches = pictures.each(rows, partial(_predict, config, model, processor, {**generation, **stop}))
+    return [prediction for batch in batches for prediction in batch]
+
+
+def _predict(
+    config: Config, model: PreTrainedModel, processor: ProcessorMixin, generation: dict[str, Any], rows: Sequence[base.Row]
+) -> list[Prediction]:
     from polar_tools import inference
     from polar_tools.trainers.multimodal import labels
 
-    stop = {"eos_token_id": marks.end_of_turn(processor.tokenizer)}
-    predictions = []
-    for first in range(0, len(rows), pictures.BATCH):
-        some = rows[first : first + pictures.BATCH]
-        written = _written(config, processor, some)
-        whole, asked = pictures.batch(processor, written), pictures.batch(processor, [_prompt(processor, row) for row in written], "left")
-        losses = inference.losses(model, whole.inputs, labels(whole.examples, whole.inputs["input_ids"].shape[1]))
-        texts = inference.continuations(model, processor.tokenizer, asked.inputs, {**generation, **stop})
-        told = [_asked_and_answered(config, row) for row in some]
-        predictions += [Prediction(*said, text, *loss) for said, text, loss in zip(told, texts, losses, strict=True)]
-    return predictions
-
-
-def _prompt(processor: ProcessorMixin, row: pictures.Row) -> pictures.Row:
-    """What stands before the last answer of a row, and the pictures there."""
-    before = row.text.text[: row.text.answers[-1][0]]
-    return pictures.Row(templates.Text(before, []), row.pictures[: before.count(processor.image_token)])
-
-
-def _asked_and_answered(config: Config, row: base.Row) -> tuple[str, str]:
-    """What the turn before the last answer says, and that answer, for people and metrics."""
-    turns = _turns(config, row)[1]
-    last = max(number for number, turn in enumerate(turns) if turn["role"] == "assistant")
-    return _text(turns[last - 1]) if last else "", _text(turns[last])
-
-
-def _text(turn: dict[str, Any]) -> str:
-    """What a turn says."""
-    said = turn.get("content") or ""
-    return said if isinstance(said, str) else " ".join(part["text"] for part in said if part.get("type") == "text")
+    written = _written(config, processor, rows)
+    asked = pictures.batch(processor, [pictures.before_answer(processor, row) for row in written], "left")
+    texts = inference.continuations(model, processor.tokenizer, asked.inputs, generation)
+    whole = pictures.batch(processor, written)
+    losses = inference.losses(model, whole.inputs, labels(whole.examples, whole.inputs["input_ids"].shape[1]))
+    told = [conversations.asked_and_answered(config, _exchange(config, row)) for row in rows]
+    return [Prediction(*said, text, *loss) for said, text, loss in zip(told, texts, losses, strict=True)]

@@ -14,7 +14,6 @@ MARGIN = 0.6
 COLOURS = {"red": (200, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 200), "white": (220, 220, 220), "black": (30, 30, 30)}
 QUESTION = "what colour is it?"
 CONFIG = """\
-project_name: colours
 models:
   tiny: {source: file://assets/gemma}
 datasets:
@@ -22,7 +21,7 @@ datasets:
     source: file://assets/colours
     split: {test_size: 20, stratify: text, seed: 0}
 evaluations:
-  colours:
+  learn:
     dataset: colours
     metrics: [rouge, loss]
     generation: {max_new_tokens: 4, do_sample: false}
@@ -31,7 +30,7 @@ experiments:
     method: multimodal
     model: tiny
     dataset: colours
-    evaluations: [colours]
+    evaluations: [learn]
     prompt: what colour is it?
     max_length: 64
     max_steps: 60
