@@ -67,11 +67,11 @@ def load_model(path: str, method: Any, config: Config, features: Features, adapt
 
     `features` are settings that the data decide, such as the labels of a new head.
     """
-    model = _pretrained(path, method.MODEL_CLASS, config, features)
+    model = pretrained(path, method.MODEL_CLASS, config, features)
     return method.wrap(config, attach_adapter(model, config, path, method.TASK_TYPE) if adapter else model, path)
 
 
-def _pretrained(path: str, model_class: str, config: Config, features: Features) -> PreTrainedModel:
+def pretrained(path: str, model_class: str, config: Config, features: Features) -> PreTrainedModel:
     """In the type and with the attention that `config` names; an adapter is merged into its base."""
     import torch
     import transformers
@@ -80,7 +80,7 @@ def _pretrained(path: str, model_class: str, config: Config, features: Features)
     if adapter.is_file():
         from peft import PeftModel
 
-        base = _pretrained(json.loads(adapter.read_bytes())["base_model_name_or_path"], model_class, config, features)
+        base = pretrained(json.loads(adapter.read_bytes())["base_model_name_or_path"], model_class, config, features)
         return PeftModel.from_pretrained(base, path).merge_and_unload()
     options = {"dtype": getattr(torch, config.dtype), "attn_implementation": config.attn_implementation, "local_files_only": True}
     try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from polar_tools import marks
+from polar_tools.conversations import refuse_missing as refuse_missing
 from polar_tools.errors import ConfigError, DataError
 from polar_tools.errors import RowError as RowError
 from polar_tools.fields import EvaluationRef, Frozen, Loaded, ModelRef, Planned, PreparedRef, Rendered, Watched, did_you_mean
@@ -168,14 +169,6 @@ def check(config: Config, processor: "PreTrainedTokenizerBase", row: Row, exampl
     masks = [one.labels for one in marks.sequences(example) if one.labels is not None]
     if masks and all(label == IGNORED for labels in masks for label in labels):
         raise DataError("no token of it would be trained on; is max_length too short for its answer?")
-
-
-def refuse_missing(rows: Sequence[Row], columns: Sequence[str]) -> None:
-    """Raise RowError for the first row in which one of `columns` has no value."""
-    for place, row in enumerate(rows):
-        for name in columns:
-            if row[name] is None:
-                raise RowError(place, f"its `{name}` is missing; the filter `missing` drops such rows")
 
 
 def arguments(cls: "type[TrainingArguments]", config: Config, **run: Any) -> "TrainingArguments":
