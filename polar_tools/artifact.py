@@ -140,6 +140,16 @@ def files_of(folder: Path, stage: str) -> list[str]:
     return sorted(path.as_posix() for path in found if path.parts[0] not in (*OWN, *SPECS[stage].WITHIN))
 
 
+def put(old: Path, new: Path) -> None:
+    """`old` also as `new`, without a second copy of its bytes where the file system can do so."""
+    new.parent.mkdir(parents=True, exist_ok=True)
+    new.unlink(missing_ok=True)
+    try:
+        new.hardlink_to(old)
+    except OSError:  # not every file system knows hard links
+        shutil.copyfile(old, new)
+
+
 def canonical(data: dict[str, Any]) -> bytes:
     """`data` as JSON with sorted keys: the same bytes for the same data."""
     return (json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()

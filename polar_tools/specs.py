@@ -51,12 +51,17 @@ class MirrorSpec(Spec):
 
 
 class ConvertSpec(Spec):
-    """Dequantise a GGUF model."""
+    """Put a model's folder together: out of a GGUF file, a subfolder, the parts of other models."""
 
     PAYLOAD = "model"
     stage: Literal["convert"] = "convert"
     model: PayloadPath
-    gguf_file: str
+    gguf_file: str | None = None
+    model_subfolder: str | None = None
+    config_name: PayloadPath | None = None
+    """The folder whose config.json is taken."""
+    tokenizer_name: PayloadPath | None = None
+    """The folder whose tokenizer is taken."""
 
 
 class Files(Frozen):
