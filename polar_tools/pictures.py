@@ -43,7 +43,7 @@ class Batch(NamedTuple):
 
 def of(row: Mapping[str, Any]) -> list[Any]:
     """The pictures of a row as they are stored: none where it has no such column, or nothing in it."""
-    found = next((row[name] for name in COLUMNS if row.get(name) is not None), [])
+    found: Any = next((row[name] for name in COLUMNS if row.get(name) is not None), [])
     return list(found) if isinstance(found, list | tuple) else [found]
 
 
@@ -158,13 +158,14 @@ def opened(picture: Any, place: int) -> Image.Image:
     """
     from PIL import Image, ImageOps
 
-    data, path = (picture.get("bytes"), picture.get("path")) if isinstance(picture, Mapping) else (None, picture)
+    path = picture.get("path") if isinstance(picture, Mapping) else picture
+    content = (picture.get("bytes") if isinstance(picture, Mapping) else None) or path
     try:
-        with Image.open(io.BytesIO(data or path) if isinstance(data or path, bytes) else path) as image:
+        with Image.open(io.BytesIO(content) if isinstance(content, bytes) else str(content)) as image:
             upright = ImageOps.exif_transpose(image)
             if not upright.has_transparency_data:
                 return upright.convert("RGB")
             white = Image.new("RGBA", upright.size, "white")
             return Image.alpha_composite(white, upright.convert("RGBA")).convert("RGB")
-    except (OSError, SyntaxError, ValueError, EOFError, AttributeError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise RowError(place, f"its picture {path if isinstance(path, str) else ''} can't be read: {error}") from error

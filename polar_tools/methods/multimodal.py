@@ -74,6 +74,8 @@ def _encode(config: Config, processor: ProcessorMixin, rows: Sequence[base.Row])
 
 def _written(config: Config, processor: ProcessorMixin, rows: Sequence[base.Row]) -> list[pictures.Row]:
     """Each row as the chat template writes it, with its pictures."""
+    if "messages" not in rows[0] and "completion" not in rows[0]:
+        conversations.refuse_missing(rows, ("image", "text"))
     rows = [_exchange(config, row) for row in rows]
     columns = conversations.columns(config, rows[0])
     conversations.refuse_missing(rows, columns)

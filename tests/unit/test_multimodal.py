@@ -1,9 +1,7 @@
 """Pictures and text: what is trained on, what a model is given, and what is refused."""
 
 import io
-import json
 import random
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from polar_tools import modeling, pictures
 from polar_tools.errors import ConfigError, DataError
 from polar_tools.methods import base, multimodal
 from polar_tools.trainers.multimodal import Collator
-from tests.cases.multimodal import COLOURS, QUESTION, draw, make_tiny_model
+from tests.cases.multimodal import QUESTION, draw, make_tiny_model
 
 SHARED = {"model": "m", "dataset": "d"}
 SHOWN = "<start_of_image>" + "<image_soft_token>" * 4 + "<end_of_image>"
@@ -98,7 +96,7 @@ def test_every_shape_becomes_the_same_tokens(row: dict[str, Any], processor: Gem
     [expected] = multimodal.render(config(), processor, {}, [{"image": stored(), "text": "red"}])
     [example] = multimodal.render(config(), processor, {}, [row])
     assert example == expected
-    assert multimodal.predict.__module__ and shown(processor, example)[1] == ["red<end_of_turn>"]
+    assert shown(processor, example)[1] == ["red<end_of_turn>"]
 
 
 def test_pictures_stand_where_the_turns_say(processor: Gemma3Processor) -> None:
@@ -128,11 +126,11 @@ def test_a_batch_holds_what_was_measured(processor: Gemma3Processor) -> None:
 
 
 def test_what_is_cut_is_cut_in_the_batch_too(processor: Gemma3Processor) -> None:
-    limited = config(max_length=24, on_too_long="cut_right")
-    [example] = multimodal.render(limited, processor, {}, [PICTURE])
+    [example] = multimodal.render(config(), processor, {}, [PICTURE])
+    limited = config(max_length=len(example["input_ids"]) - 5, on_too_long="cut_right")
     fitted = multimodal.fit(limited, example)
     multimodal.check(limited, processor, PICTURE, fitted)
-    batch = Collator(partial(multimodal._encode, limited, processor), 24)([PICTURE])
+    batch = Collator(partial(multimodal._encode, limited, processor), limited.max_length)([PICTURE])
     assert [batch[name][0].tolist() for name in ("input_ids", "labels")] == [fitted["input_ids"], fitted["labels"]]
     limited = config(max_length=8, on_too_long="cut_right")
     with pytest.raises(DataError, match="max_length would cut tokens of its pictures off; raise it, or choose `on_too_long: drop`"):
@@ -147,7 +145,9 @@ def test_training_sees_the_ids_that_predict_sends(folder: Path, processor: Gemma
     rows = [PICTURE, TEXT]
     predictions = multimodal.predict(config(), model, processor, {}, rows, {"max_new_tokens": 2, "do_sample": False})
     for place, example in enumerate(multimodal.render(config(), processor, {}, rows)):
-        [start] = [place for place in range(len(example["labels"])) if example["labels"][place] != -100 == example["labels"][place - 1]][-1:]
+        [start] = [place for place in range(len(example["labels"])) if example["labels"][place] != -100 == example["labels"][place - 1]][
+            -1:
+        ]
         mask = sent[0]["attention_mask"][place].bool()
         assert sent[0]["input_ids"][place][mask].tolist() == example["input_ids"][:start]
     assert [(row.input, row.reference) for row in predictions] == [("sure?", "red!"), ("say blue", "blue")]
@@ -192,24 +192,30 @@ def test_processor_survives_being_saved(processor: Gemma3Processor, tmp_path: Pa
         (dialogue(("user", [{"type": "image"}]), ("assistant", "a"), images=None), "places for 1 picture, and it has 0 pictures"),
         (dialogue(("assistant", "a"), images=[stored()]), "no turn of the user to stand in"),
         (dialogue(("user", "a"), ("assistant", [{"type": "image"}]), images=[stored()]), "a picture stands in an answer"),
-        (dialogue(("user", "a"), ("assistant", "b"), images=[{"bytes": b"no picture", "path": "x.png"}]), "its picture x.png can't be read"),
+        (
+            dialogue(("user", "a"), ("assistant", "b"), images=[{"bytes": b"no picture", "path": "x.png"}]),
+            "its picture x.png can't be read",
+        ),
         (dialogue(("user", "a"), ("assistant", "b"), images=["nowhere.png"]), "its picture nowhere.png can't be read"),
         (dialogue(("user", "see <start_of_image>"), ("assistant", "b"), images=[stored()]), "the special token `<start_of_image>`"),
         (dialogue(images=[]), "has no turns"),
-        ({"image": stored(), "text": None}, "its `completion` is missing|its `text` is missing"),
+        ({"image": stored(), "text": None}, "its `text` is missing"),
         ({"image": None, "text": "red"}, "its `image` is missing"),
     ],
 )
 def test_bad_rows_are_named(row: dict[str, Any], says: str, processor: Gemma3Processor) -> None:
-    good = {**{name: None for name in row}, **TEXT} if "messages" in row else {"image": stored(), "text": "red"}
+    good = {**dict.fromkeys(row), **TEXT} if "messages" in row else {"image": stored(), "text": "red"}
     with pytest.raises(base.RowError, match=says) as error:
         multimodal.render(config(), processor, {}, [good] * 17 + [row])
     assert error.value.place == 17
 
 
 def test_template_that_writes_no_pictures_is_refused(processor: Gemma3Processor) -> None:
-    blind = "{% for m in messages %}<start_of_turn>{{ m['role'] }}{% for p in m['content'] %}{{ p['text'] }}{% endfor %}<end_of_turn>{% endfor %}"
-    template = "{{ bos_token }}" + blind.replace("m['role'] }}", "m['role'] }}\n") + "{% if add_generation_prompt %}<start_of_turn>assistant\n{% endif %}"
+    template = (
+        "{{ bos_token }}{% for m in messages %}<start_of_turn>{{ m['role'] }}\n"
+        "{% for p in m['content'] %}{{ p['text'] }}{% endfor %}<end_of_turn>{% endfor %}"
+        "{% if add_generation_prompt %}<start_of_turn>assistant\n{% endif %}"
+    )
     changed = multimodal.set_up(config(chat_template=template), processor)
     with pytest.raises(base.RowError, match="the chat template writes the mark of a picture, `<start_of_image>`, 0 times for 1 picture"):
         multimodal.render(config(), changed, {}, [PICTURE])
