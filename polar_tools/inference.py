@@ -85,6 +85,20 @@ def label_losses(
     return results
 
 
+def rewards(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sequences: Sequence[list[int]]) -> list[float]:
+    """The one number that a reward model gives each sequence of token ids."""
+    results = [0.0] * len(sequences)
+    pad = tokenizer.pad_token_id or 0
+    model.config.get_text_config().pad_token_id = pad  # a decoder reads the reward off the last token that isn't it
+    for batch in _by_length([len(sequence) for sequence in sequences]):
+        ids, mask = _pad([sequences[row] for row in batch], pad)
+        with torch.inference_mode():
+            logits = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device)).logits.float()
+        for row, reward in zip(batch, logits[:, 0], strict=True):
+            results[row] = float(reward)
+    return results
+
+
 def _by_length(lengths: Sequence[int]) -> Iterator[list[int]]:
     """Row numbers in batches of like length, longest first, so that running out of memory shows at once."""
     order = sorted(range(len(lengths)), key=lambda row: (-lengths[row], row))

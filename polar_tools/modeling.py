@@ -78,10 +78,12 @@ def pretrained(path: str, model_class: str, config: Config, features: Features) 
 
     adapter = Path(path) / "adapter_config.json"
     if adapter.is_file():
-        from peft import PeftModel
+        from peft import PeftConfig, PeftModel
 
         base = pretrained(json.loads(adapter.read_bytes())["base_model_name_or_path"], model_class, config, features)
-        return PeftModel.from_pretrained(base, path).merge_and_unload()
+        made = PeftConfig.from_pretrained(path)
+        made.task_type = None  # it may be another one now: a reward model that starts from a language model has another head
+        return PeftModel.from_pretrained(base, path, config=made).merge_and_unload()
     options = {"dtype": getattr(torch, config.dtype), "attn_implementation": config.attn_implementation, "local_files_only": True}
     try:
         model = getattr(transformers, model_class).from_pretrained(path, **options, **features)
