@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,16 @@ def load_processor(path: str, method: Any) -> Any:
         return AutoProcessor.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError) as error:
         raise UserError(f"there is no processor of pictures that transformers can load in {path}: {_first_line(error)}") from error
+
+
+def keep_pictures(model: str, folder: Path) -> None:
+    """Put what prepares pictures for the model in the folder `model` beside its tokenizer in `folder`, where only that was saved.
+
+    So a model of pictures that a method trained on text alone can be shown pictures afterwards.
+    """
+    for name in ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json"):
+        if (Path(model) / name).is_file() and not (folder / name).exists():
+            shutil.copyfile(Path(model) / name, folder / name)
 
 
 def tokenizer_of(processor: Any) -> PreTrainedTokenizerBase:

@@ -1,9 +1,11 @@
 """Pictures and text: what is trained on, what a model is given, and what is refused."""
 
 import io
+import json
 import random
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,9 +16,10 @@ from transformers import AutoModelForImageTextToText, AutoTokenizer, Gemma3Proce
 
 from polar_tools import modeling, pictures
 from polar_tools.errors import ConfigError, DataError
-from polar_tools.methods import base, multimodal
+from polar_tools.methods import base, dpo, multimodal, sft
 from polar_tools.trainers.multimodal import Collator
-from tests.cases.multimodal import QUESTION, draw, make_tiny_model
+from tests import learning
+from tests.cases.multimodal import COLOURS, QUESTION, draw, make, make_tiny_model
 
 SHARED = {"model": "m", "dataset": "d"}
 SHOWN = "<start_of_image>" + "<image_soft_token>" * 4 + "<end_of_image>"
@@ -227,6 +230,14 @@ def test_model_of_text_is_refused(assets: Path) -> None:
         multimodal.set_up(config(), tokenizer)
 
 
+@pytest.mark.parametrize("method", [sft, dpo])
+def test_pictures_that_nobody_would_see_are_refused(method: ModuleType) -> None:
+    columns = ["prompt", "completion", "chosen", "rejected"]
+    base.check_columns(method.Config(**SHARED), method.COLUMNS, columns)
+    with pytest.raises(DataError, match="pictures in `images`, which method `[a-z]+` shows to no model; `multimodal` does"):
+        base.check_columns(method.Config(**SHARED), method.COLUMNS, [*columns, "images"])
+
+
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
@@ -250,3 +261,35 @@ def test_transparent_and_turned_pictures_are_seen_as_people_see_them(tmp_path: P
     exif[0x0112] = 6
     Image.new("RGB", (4, 8), "blue").save(turned, exif=exif)
     assert pictures.opened({"bytes": turned.read_bytes(), "path": None}, 0).size == (8, 4)
+
+
+CHAIN = """\
+models: {tiny: {source: file://assets/gemma}}
+datasets:
+  colours: {source: file://assets/colours, split: {test_size: 20, seed: 0}}
+  sayings: {source: file://assets/sayings.jsonl, split: {test_size: 2, seed: 0}}
+  better: {source: file://assets/better.jsonl, split: {test_size: 2, seed: 0}}
+evaluations:
+  sayings: {dataset: sayings, generation: {max_new_tokens: 2}}
+  colours: {dataset: colours, generation: {max_new_tokens: 2}}
+experiments:
+  talk: {method: sft, model: tiny, dataset: sayings, evaluations: [sayings], max_steps: 2, threads: 1}
+  prefer: {method: dpo, model: talk, dataset: better, max_steps: 2, threads: 1}
+  look: {method: multimodal, model: prefer, dataset: colours, evaluations: [colours], max_steps: 2, threads: 1}
+"""
+
+
+@pytest.mark.slow
+def test_text_alone_is_for_the_other_methods_and_pictures_may_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, tmp_path)
+    said = [{"prompt": f"say {name}", "completion": name} for name in COLOURS]
+    better = [{"prompt": row["prompt"], "chosen": row["completion"], "rejected": "no"} for row in said]
+    for name, rows in (("sayings", said), ("better", better)):
+        (tmp_path / f"assets/{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    learning.run_plan(tmp_path, CHAIN, monkeypatch)
+    for experiment in ("talk", "prefer", "look"):
+        trained = str(tmp_path / f"results/{experiment}/seed0/train/model")
+        model = AutoModelForImageTextToText.from_pretrained(trained)
+        assert type(model).__name__ == "Gemma3ForConditionalGeneration"
+        assert multimodal.render(config(), modeling.load_processor(trained, multimodal), {}, [PICTURE])[0]["pictures"] == [4]
+    assert learning.report(tmp_path, "seed0", "colours", "look")["metrics"]["loss"] > 0
