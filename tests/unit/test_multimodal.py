@@ -14,6 +14,7 @@ from PIL import Image
 from pydantic import ValidationError
 from transformers import AutoModelForImageTextToText, AutoTokenizer, Gemma3Processor
 
+from examples import make_vision_model
 from polar_tools import modeling, pictures
 from polar_tools.errors import ConfigError, DataError
 from polar_tools.methods import base, dpo, multimodal, sft
@@ -293,3 +294,16 @@ def test_text_alone_is_for_the_other_methods_and_pictures_may_follow(tmp_path: P
         assert type(model).__name__ == "Gemma3ForConditionalGeneration"
         assert multimodal.render(config(), modeling.load_processor(trained, multimodal), {}, [PICTURE])[0]["pictures"] == [4]
     assert learning.report(tmp_path, "seed0", "colours", "look")["metrics"]["loss"] > 0
+
+
+def test_script_makes_the_model_of_the_example(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = tmp_path / "metadata.jsonl"
+    words.write_text('{"text": "red apple", "korean": "빨간 사과"}\n{"text": "flag", "korean": null}\n', encoding="utf-8")
+    folders = [tmp_path / name for name in ("one", "two")]
+    assert [make_vision_model.main([str(folder), str(words)]) for folder in (*folders, folders[0])] == [0, 0, 0]
+    assert "parameters" in capsys.readouterr().out
+    for file in folders[0].iterdir():
+        assert file.read_bytes() == (folders[1] / file.name).read_bytes(), file.name
+    processor = multimodal.set_up(config(), modeling.load_processor(str(folders[0]), multimodal))
+    assert multimodal.render(config(), processor, {}, [{"image": stored(), "text": "빨간 사과"}])[0]["pictures"] == [16]
+    assert make_vision_model.main([]) == 1
