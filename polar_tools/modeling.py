@@ -51,6 +51,16 @@ def load_processor(path: str, method: Any, config: Config) -> Any:
         raise UserError(f"there is no {what} that transformers can load in {path}: {first_line(error)}") from error
 
 
+def keep_pictures(model: str, folder: Path) -> None:
+    """Put what prepares pictures for the model in the folder `model` beside its tokenizer in `folder`, where only that was saved.
+
+    So a model of pictures that a method trained on text alone can be shown pictures afterwards.
+    """
+    for name in ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json"):
+        if (Path(model) / name).is_file() and not (folder / name).exists():
+            shutil.copyfile(Path(model) / name, folder / name)
+
+
 def tokenizer_of(processor: Any) -> PreTrainedTokenizerBase:
     """What of a processor makes tokens: itself, or a part of it."""
     from transformers import ProcessorMixin
