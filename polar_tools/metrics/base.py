@@ -42,3 +42,12 @@ def pairs(metric: str, predictions: Sequence[Prediction]) -> tuple[list[str], li
         if not row.reference.strip():
             raise DataError(f"metric `{metric}`: the reference of row {number} is empty; drop such rows with the filter `missing`")
     return [row.prediction or "" for row in predictions], [row.reference for row in predictions]
+
+
+def figures(metric: str, predictions: Sequence[Prediction], name: str) -> list[float]:
+    """The figure `name` of every row; raises DataError where one has none."""
+    for number, row in enumerate(predictions):
+        if name not in row.figures:
+            has = ", ".join(f"`{figure}`" for figure in row.figures) or "none"
+            raise DataError(f"metric `{metric}` needs the figure `{name}`, but row {number} has {has}: this method gives no such number")
+    return [row.figures[name] for row in predictions]
