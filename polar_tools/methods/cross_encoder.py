@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 
 ALIASES = ("ce", "cross-encoder")
 
+PART = "sequence_ids"
+"""The column beside `input_ids` that says of each token whether it is of the first text (1), of the second (2), or a mark (0)."""
+
 
 class Config(base.Config):
     """Fields of `cross_encoder`."""
 
     method: Literal["cross_encoder"] = "cross_encoder"
     on_too_long: Rendered[Literal["fail", "drop", "cut_right"]] = "fail"
-    """What happens to a pair of more than `max_length` tokens; `cut_right` takes them from the second text."""
+    """What happens to a pair of more than `max_length` tokens; `cut_right` takes them from the end of the longer text."""
     loss: Rendered[Literal["binary_cross_entropy", "mse"]] = "binary_cross_entropy"
     """The loss of scores and of labels 0 and 1. Other labels are classes, and have cross-entropy."""
     pos_weight: PositiveFloat | None = None
@@ -80,10 +83,11 @@ def render(config: Config, processor: PreTrainedTokenizerBase, features: base.Fe
     base.refuse_missing(rows, columns)
     targets = _targets(config, features, [row[columns[-1]] for row in rows])
     encodings = marks.backend(processor).encode_batch([(row["sentence1"], row["sentence2"]) for row in rows])
-    if config.on_too_long == "cut_right":
-        _refuse_nothing_left(config, [encoding.sequence_ids for encoding in encodings])
     named = [{"label": [target]} if "label2id" in features else {} for target in targets]
-    return [{"input_ids": encoding.ids, **label} for encoding, label in zip(encodings, named, strict=True)]
+    return [
+        {"input_ids": encoding.ids, PART: [0 if part is None else part + 1 for part in encoding.sequence_ids], **label}
+        for encoding, label in zip(encodings, named, strict=True)
+    ]
 
 
 def _columns(names: Iterable[str]) -> tuple[str, ...]:
@@ -118,8 +122,16 @@ def _targets(config: Config, features: base.Features, values: Sequence[Any]) -> 
 
 
 def fit(config: Config, example: base.Example) -> base.Example | None:
-    """As base.fit; an encoder's mark of the end stays, so what goes is the end of the second text."""
-    return base.fit(config, example, ends=1)
+    """As base.fit; a pair is cut as sentence-transformers does it: at the end of the longer text, then of both alike."""
+    parts, limit = example[PART], config.max_length
+    if limit is None or len(parts) <= limit or config.on_too_long != "cut_right":
+        return base.fit(config, example)
+    room = limit - parts.count(0)
+    least = min(parts.count(1), parts.count(2), room // 2)
+    kept = {1: least, 2: room - least} if parts.count(1) <= parts.count(2) else {1: room - least, 2: least}
+    first = {part: parts.index(part) for part in kept}
+    places = [place for place, part in enumerate(parts) if part == 0 or place - first[part] < kept[part]]
+    return {name: [value[place] for place in places] if len(value) == len(parts) else value for name, value in example.items()}
 
 
 def check(config: Config, processor: PreTrainedTokenizerBase, row: base.Row, example: base.Example) -> None:
@@ -143,7 +155,7 @@ def wrap(config: Config, model: PreTrainedModel, path: str) -> CrossEncoder:
 
     from polar_tools.trainers.sentence_modules import around
 
-    transformer = around(model, path, "sequence-classification", processing_kwargs={"text": {"truncation": "only_second"}})
+    transformer = around(model, path, "sequence-classification")
     bounded = model.config.num_labels == 1 and config.loss == "binary_cross_entropy"
     card = CrossEncoderModelCardData(local_files_only=True, generate_widget_examples=False)
     activation = Sigmoid() if bounded else Identity()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Normalize, Transformer
+from sentence_transformers.base.modules.transformer import TRANSFORMER_TASK_DEFAULTS
 from sentence_transformers.sentence_transformer.modules import Pooling
 from sentence_transformers.util.misc import import_module_class
 
@@ -23,14 +24,20 @@ SAMPLE = 200
 
 
 def around(model: PreTrainedModel, path: str, task: str, **options: Any) -> Transformer:
-    """The module that turns texts into what `model`, loaded from the folder `path`, makes of their tokens."""
+    """The module that turns texts into what `model`, loaded from the folder `path`, makes of their tokens.
+
+    Texts only, and as they are: where a tokenizer has a chat template, sentence-transformers would write pairs as dialogues.
+    """
 
     class Around(Transformer):
         def _load_model(self, *args: Any, **kwargs: Any) -> PreTrainedModel:
             return model
 
-    local = {"local_files_only": True}
-    module = Around(path, transformer_task=task, processor_kwargs=local, config_kwargs=local, **options)
+    modality, output = TRANSFORMER_TASK_DEFAULTS[task]
+    told = {"modality_config": dict(modality), "module_output_name": output, **options}
+    module = Around(
+        path, transformer_task=task, processor_kwargs={"local_files_only": True}, config_kwargs={"local_files_only": True}, **told
+    )
     module.__class__ = Transformer  # as modules.json is to name it
     return module
 

@@ -20,9 +20,22 @@ class _Checkpoints:
 
     model: Any
     loss: Any
+    evaluator: Any
+    eval_dataset: Any
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """Nothing: results have pages and manifests of their own, and rows needn't be tokenized once more for a card."""
+
+    def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
+        """As the trainer; what the evaluators say of all sets is said once, beside the loss of the first, by the same names at any time."""
+        evaluator, self.evaluator = self.evaluator, None
+        try:
+            output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)  # type: ignore[misc]
+        finally:
+            self.evaluator = evaluator
+        if evaluator is not None and metric_key_prefix in ("eval", f"eval_{next(iter(self.eval_dataset or ['']))}"):
+            output.metrics.update({f"eval_{name}": float(figure) for name, figure in evaluator(self.model).items()})
+        return output
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """As the trainer, and what the loss has of its own."""
