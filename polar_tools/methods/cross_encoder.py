@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ALIASES = ("ce", "cross-encoder")
 
-PART = "sequence_ids"
+_PART = "sequence_ids"
 """The column beside `input_ids` that says of each token whether it is of the first text (1), of the second (2), or a mark (0)."""
 
 
@@ -85,7 +85,7 @@ def render(config: Config, processor: PreTrainedTokenizerBase, features: base.Fe
     encodings = marks.backend(processor).encode_batch([(row["sentence1"], row["sentence2"]) for row in rows])
     named = [{"label": [target]} if "label2id" in features else {} for target in targets]
     return [
-        {"input_ids": encoding.ids, PART: [0 if part is None else part + 1 for part in encoding.sequence_ids], **label}
+        {"input_ids": encoding.ids, _PART: [0 if part is None else part + 1 for part in encoding.sequence_ids], **label}
         for encoding, label in zip(encodings, named, strict=True)
     ]
 
@@ -123,7 +123,7 @@ def _targets(config: Config, features: base.Features, values: Sequence[Any]) -> 
 
 def fit(config: Config, example: base.Example) -> base.Example | None:
     """As base.fit; a pair is cut as sentence-transformers does it: at the end of the longer text, then of both alike."""
-    parts, limit = example[PART], config.max_length
+    parts, limit = example[_PART], config.max_length
     if limit is None or len(parts) <= limit or config.on_too_long != "cut_right":
         return base.fit(config, example)
     room = limit - parts.count(0)

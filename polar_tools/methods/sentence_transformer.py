@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ALIASES = ("st", "sentence-transformer")
 
-QUERIES, DOCUMENTS = ("anchor",), ("positive", "negative")
+_QUERIES, _DOCUMENTS = ("anchor",), ("positive", "negative")
 """Columns that get `query_prompt`, and those that get `document_prompt`."""
 
 
@@ -100,7 +100,7 @@ def _columns(names: Iterable[str]) -> tuple[str, ...]:
 
 def _prompts(config: Config) -> dict[str, str]:
     """Column -> what stands before its texts."""
-    asked = {**dict.fromkeys(QUERIES, config.query_prompt), **dict.fromkeys(DOCUMENTS, config.document_prompt)}
+    asked = {**dict.fromkeys(_QUERIES, config.query_prompt), **dict.fromkeys(_DOCUMENTS, config.document_prompt)}
     return {name: prompt for name, prompt in asked.items() if prompt}
 
 

@@ -59,7 +59,7 @@ def settings(assets: Path, method: Any = sentence_transformer, **fields: Any) ->
 def loaded(config: Any, method: Any = sentence_transformer, path: str = "", features: Any = None) -> tuple[Any, Any]:
     """The wrapped model, to be trained unless it is in `path`, and the tokenizer."""
     modeling.seed_everything(0, 1)
-    tokenizer = method.set_up(config, modeling.load_processor(config.model, method))
+    tokenizer = method.set_up(config, modeling.load_processor(config.model, method, config))
     return modeling.load_model(path or config.model, method, config, features or {}, adapter=not path), tokenizer
 
 
@@ -67,6 +67,10 @@ def trainer(config: Any, train: Any, folder: Path, method: Any = sentence_transf
     model, tokenizer = loaded(config, method, features=method.features(config, train))
     fixed = {"output_dir": str(folder), "seed": 0, "use_cpu": True, "report_to": "none", "disable_tqdm": True}
     return method.build_trainer(config, model, tokenizer, train, evaluation, [], **{**fixed, **run})
+
+
+def merged(config: Any, model: Any, folder: Path) -> Any:
+    return modeling.merged(model, discovery.load("methods", config.method), config, {}, [[3, 4, 5]], folder / "aside")[0]
 
 
 def embedded(model: Any) -> Any:
@@ -125,7 +129,7 @@ def test_what_is_saved_is_what_sentence_transformers_loads(adapter: dict[str, bo
     built = trainer(config, rows(*PAIRS), tmp_path / "run")
     built.train()
     expected = embedded(built.model)
-    model = modeling.merged(built.model) if adapter.get("merge_adapter") else built.model
+    model = merged(config, built.model, tmp_path) if config.merge_adapter else built.model
     modeling.save_model(model, tmp_path / "model")
     plain = SentenceTransformer(str(tmp_path / "model"), device="cpu", local_files_only=True)
     again, _ = loaded(config, path=str(tmp_path / "model"))
@@ -269,7 +273,7 @@ def test_a_saved_cross_encoder_is_what_sentence_transformers_loads(
     assert "eval_held_out_loss" in built.evaluate()
     features = cross_encoder.features(config, rows(*columns))
     expected = cross_encoder.predict(config, built.model, built.processing_class, features, rows(*columns).to_list(), {})
-    model = modeling.merged(built.model) if adapter.get("merge_adapter") else built.model
+    model = merged(config, built.model, tmp_path) if config.merge_adapter else built.model
     modeling.save_model(model, tmp_path / "model")
     pairs = list(zip(ROWS["sentence1"], ROWS["sentence2"], strict=True))
     plain = CrossEncoder(str(tmp_path / "model"), device="cpu", local_files_only=True)
