@@ -110,7 +110,7 @@ HANDLED = {
     *("is_resume", "early_stopping_patience", "early_stopping_threshold"),  # train
     *("system_prompt", "chat_template", "prompt_template", "add_eos_token"),  # tokenize
     *("pooling_mode", "dense_out_features", "normalize_embeddings", "query_prompt", "document_prompt"),  # sentence_transformer, as
-    *("loss", "matryoshka_dims", "evaluator", "pos_weight"),  # tests/unit/test_embeddings.py sees
+    *("loss", "matryoshka_dims", "batch_sampler", "evaluator", "pos_weight"),  # tests/unit/test_embeddings.py sees
 }
 """Fields that do their work elsewhere: tests/unit/test_options.py sees that they do."""
 
