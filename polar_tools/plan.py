@@ -294,7 +294,7 @@ class Plan:
 
     def _evaluate(self, name: str, experiment: Experiment, tokenizer: str, evaluation_name: str, seed: int, trained: str | None) -> str:
         evaluation: Evaluation = self.config.evaluations[evaluation_name]
-        metrics = evaluation.metrics or tuple(_default_metrics(experiment.method))
+        metrics = evaluation.metrics or tuple(_default_metrics(experiment))
         spec = EvaluateSpec(
             tokenizer=tokenizer,
             trained=trained,
@@ -309,8 +309,8 @@ class Plan:
         return self._add(f"results/{name}/{run}/evaluate/{evaluation_name}", spec)
 
 
-def _default_metrics(method: str) -> Iterator[Metric]:
-    for metric in discovery.load("methods", method).METRICS:
+def _default_metrics(experiment: Experiment) -> Iterator[Metric]:
+    for metric in experiment.metrics() or discovery.load("methods", experiment.method).METRICS:
         yield discovery.load("metrics", metric).Options()
 
 

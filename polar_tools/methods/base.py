@@ -6,7 +6,7 @@ and tokens are only measured and shown), features, set_up, render, fit, check, w
 from here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
@@ -147,6 +147,10 @@ class Config(Frozen):
         """The columns that the method makes itself, from others."""
         return ()
 
+    def metrics(self) -> tuple[str, ...]:
+        """Metrics of evaluations that name none, where these aren't the method's METRICS."""
+        return ()
+
     def _needs(self, names: Sequence[str], given: bool, what: str) -> None:
         idle = [name for name in names if not given and getattr(self, name) != type(self).model_fields[name].default]
         if idle:
@@ -223,6 +227,18 @@ def fit(config: Config, example: Example, ends: int = 0) -> Example | None:
                 )
             example = _cut(example, one, _kept(len(one.ids), limit, ends, config.on_too_long == "cut_left"))
     return example
+
+
+def fitted(config: Config, fit: Callable[[Any, Example], Example | None], examples: Sequence[Example]) -> list[Example]:
+    """Test rows as `fit` leaves them, but that one which training would drop is cut: none may go missing. Raises RowError."""
+    whole = config.model_copy(update={"on_too_long": "cut_right"}) if config.on_too_long == "drop" else config
+    kept: list[Example] = []
+    for place, example in enumerate(examples):
+        try:
+            kept += [one for one in [fit(whole, example)] if one is not None]
+        except DataError as error:
+            raise RowError(place, str(error)) from error
+    return kept
 
 
 def _kept(length: int, limit: int, ends: int, left: bool) -> list[int]:
