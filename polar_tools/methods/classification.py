@@ -32,7 +32,7 @@ class Config(base.Config):
     Where it isn't given, a column `labels` means several and `label` means one.
     """
     num_labels: Rendered[PositiveInt | None] = None
-    """How many labels there are; others are an error. Those that are whole numbers are then 0 and up, though the training rows may lack some."""
+    """How many labels there are; others are an error. Labels that are whole numbers are then 0 and up, also those that no row has."""
 
     def metrics(self) -> tuple[str, ...]:
         """Those of numbers, where numbers are learned."""
