@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ALIASES = ("cls",)
 
 
-class Config(base.Config):
+class Config(base.LabelSmoothing, base.Config):
     """Fields of `classification`."""
 
     method: Literal["classification"] = "classification"
@@ -41,6 +41,7 @@ class Config(base.Config):
     @model_validator(mode="after")
     def _numbers_have_no_labels(self) -> Config:
         self._needs(["num_labels"], self.problem_type != labels.REGRESSION, "labels: `problem_type: regression` has none")
+        self._needs(["label_smoothing_factor"], self.problem_type in (None, labels.SINGLE), "`problem_type: single_label_classification`")
         return self
 
 
@@ -117,7 +118,7 @@ def build_trainer(
 
     args = base.arguments(TrainingArguments, config, **run)
     kind = model.config.problem_type
-    if args.label_smoothing_factor and kind != labels.SINGLE:
+    if config.label_smoothing_factor and kind != labels.SINGLE:
         raise ConfigError(f"label_smoothing_factor is for one label a text; {kind} has none to smooth")
     known = {"problem_type": kind, "num_labels": model.config.num_labels}
     return Trainer(
@@ -127,7 +128,7 @@ def build_trainer(
         eval_dataset=evaluation and {name: _labelled(rows, known) for name, rows in evaluation.items()},
         processing_class=processor,
         data_collator=DataCollatorWithPadding(processor),
-        compute_loss_func=partial(labels.mean_loss, kind, args.label_smoothing_factor),
+        compute_loss_func=partial(labels.mean_loss, kind, config.label_smoothing_factor),
         callbacks=callbacks,
     )
 

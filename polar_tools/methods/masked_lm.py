@@ -25,7 +25,7 @@ ALIASES = ("mlm", "maskedlm")
 _Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Config(base.Config):
+class Config(base.LabelSmoothing, base.Config):
     """Fields of `masked_lm`."""
 
     method: Literal["masked_lm"] = "masked_lm"
@@ -116,7 +116,7 @@ def build_trainer(
         eval_dataset=evaluation and {name: MaskedRows(rows, hidden, 0) for name, rows in evaluation.items()},
         processing_class=processor,
         data_collator=DataCollatorForTokenClassification(processor),
-        compute_loss_func=partial(token_mean, label_smoothing=args.label_smoothing_factor),
+        compute_loss_func=partial(token_mean, label_smoothing=config.label_smoothing_factor),
         callbacks=[*callbacks, NewMasks(rows)],
     )
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import PositiveInt, model_validator
 
 from polar_tools import marks
 from polar_tools.errors import ConfigError, DataError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ALIASES = ("encoder_decoder", "summarization")
 
 
-class Config(base.Config):
+class Config(base.LabelSmoothing, base.Config):
     """Fields of `seq2seq`."""
 
     method: Literal["seq2seq"] = "seq2seq"
@@ -33,8 +33,6 @@ class Config(base.Config):
     """Longest summary in tokens, where it is another than `max_length`; `on_too_long` says what happens to longer ones."""
     decoder_start_token: Loaded[str | None] = None
     """The token with which the decoder begins to write, for a model that doesn't say it itself."""
-    label_smoothing_factor: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of each target's probability that is spread over all tokens."""
     predict_with_generate: bool = False
     """Whether evaluations while training also write, and log ROUGE."""
     generation_max_length: PositiveInt | None = None

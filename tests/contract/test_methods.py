@@ -163,6 +163,6 @@ def test_adapter_that_matches_nothing_is_refused(assets: Path, targets: str | tu
     from polar_tools import modeling
     from polar_tools.methods import sft
 
-    config = sft.Config(model="m", dataset="d", use_peft=True, lora_target_modules=targets)
+    config = sft.Config(model="m", dataset="d", use_peft=True, target_modules=targets)
     with pytest.raises(ConfigError, match=says):
         modeling.load_model(str(assets / "assets/llama"), sft, config, {}, adapter=True)
