@@ -106,11 +106,6 @@ HANDLED = {
     *("max_length", "on_too_long", "system_prompt", "chat_template", "prompt_template", "add_eos_token"),  # tokenize
     *("dtype", "attn_implementation", "threads", "gpus"),  # modeling
     *("use_peft", "merge_adapter", "extra_args"),  # train
-    *("problem_type", "num_labels"),  # classification
-    *("block_size", "loss_type", "packing", "packing_strategy"),  # causal_lm, sft
-    *("mlm_probability", "whole_word_mask", "mask_replace_prob", "random_replace_prob"),  # masked_lm
-    *("source_prefix", "max_target_length", "decoder_start_token"),  # seq2seq
-    *("predict_with_generate", "generation_max_length", "generation_num_beams"),
 }
 
 
