@@ -175,6 +175,8 @@ class Plan:
 
     def _part(self, name: str, field: str, owner: str) -> str:
         """The folder of a model, by its name or URI, of which another takes a part."""
+        if owner == name:
+            return self._mirror("models", name)
         return self._source("models", f"{name}.{field}", owner, None) if "://" in owner else self._model(owner)
 
     def _dataset(self, name: str) -> str:
