@@ -76,7 +76,9 @@ def _pretrained(path: str, model_class: str, config: Config, features: Features,
     """In the type and with the attention that `config` names; an adapter is merged into its base where it can be."""
     adapter = Path(path) / "adapter_config.json"
     if not adapter.is_file():
-        return _whole(architectures.usable(path, config), model_class, config, features, quantization.options(config) if quantized else {})
+        path = architectures.usable(path, config)
+        bits = quantization.options(config, path, model_class, features) if quantized else {}
+        return _whole(path, model_class, config, features, bits)
     if quantized and config.quantization:
         raise ConfigError(f"quantization: the model in {path} is an adapter; train it with `merge_adapter: true` first")
     from peft import PeftModel

@@ -36,6 +36,8 @@ class Optimizing(Topic):
     """Decay of Adam's mean of their squares."""
     adam_epsilon: PositiveFloat = 1e-8
     """Keeps Adam from dividing by zero."""
+    label_smoothing_factor: Annotated[NonNegativeFloat, Field(lt=1)] = 0.0
+    """Share of the target that is spread over all classes or tokens, for methods whose loss transformers' Trainer computes."""
     bf16: bool = False
     """bfloat16 autocast while training, on GPUs and CPUs."""
     fp16: bool = False
@@ -62,10 +64,3 @@ class Optimizing(Topic):
                 hint = did_you_mean(name, list(read)) or f"; it has {', '.join(read)}"
                 raise ValueError(f"optim_args: {self.optim} has no argument `{name}`{hint}")
         return self
-
-
-class LabelSmoothing(Topic):
-    """For methods whose loss is a cross-entropy over classes or tokens that transformers' Trainer computes."""
-
-    label_smoothing_factor: Annotated[NonNegativeFloat, Field(lt=1)] = 0.0
-    """Share of the target that is spread over all classes or tokens."""

@@ -18,7 +18,6 @@ from polar_tools.experiment.adapting import Adapting
 from polar_tools.experiment.loading import Loading
 from polar_tools.experiment.material import Material
 from polar_tools.experiment.material import TokenExpectations as TokenExpectations
-from polar_tools.experiment.optimizing import LabelSmoothing as LabelSmoothing
 from polar_tools.experiment.optimizing import Optimizing
 from polar_tools.experiment.running import Running
 
@@ -115,8 +114,6 @@ def arguments(cls: "type[TrainingArguments]", config: Config, **run: Any) -> "Tr
     """
     fields, known = type(config).model_fields, cls.__dataclass_fields__
     taken = {key: f"write `{key}` beside `extra_args`, or leave it: POLAR sets it itself" for key in (*fields, *run, *OURS)}
-    if "label_smoothing_factor" not in fields:
-        taken["label_smoothing_factor"] = f"{config.method} computes its loss itself and doesn't read it"
     extra = signatures.checked(cls, config.extra_args, "extra_args", taken)
     same = {name: getattr(config, name) for name in fields if name in known}
     try:

@@ -99,6 +99,7 @@ def _train(trainer: Trainer, checkpoint: Path | None) -> None:
 def _build(spec: TrainSpec, folder: Path) -> Trainer:
     """Model, adapter, tokens and callbacks, put together by the method."""
     from transformers import PrinterCallback
+    from transformers import Trainer as BaseTrainer
 
     from polar_tools.training import finite
 
@@ -123,6 +124,8 @@ def _build(spec: TrainSpec, folder: Path) -> Trainer:
         report_to="none",
         disable_tqdm=True,
     )
+    if config.label_smoothing_factor and type(trainer).compute_loss is not BaseTrainer.compute_loss:
+        raise ConfigError(f"label_smoothing_factor: {config.method} computes its loss itself and doesn't read it")
     trainer.remove_callback(PrinterCallback)  # MetricsLog prints the same, for people
     finite.watch(trainer)
     return trainer

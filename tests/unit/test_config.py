@@ -132,7 +132,7 @@ WRONG_VALUES = {
     "none of the words": (
         "save_strategy: steps",
         "save_strategy: never",
-        "experiments.say.save_strategy: must be 'no', 'steps' or 'epoch', but it is \"never\"",
+        "experiments.say.save_strategy: must be 'no', 'steps', 'epoch' or 'best', but it is \"never\"",
     ),
     "a word that YAML takes for a switch": (
         "save_strategy: steps",
