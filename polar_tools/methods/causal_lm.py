@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ALIASES = ("clm", "causallm", "default")
 
 
-class Config(base.LabelSmoothing, base.Config):
+class Config(base.Config):
     """Fields of `causal_lm`."""
 
     method: Literal["causal_lm"] = "causal_lm"

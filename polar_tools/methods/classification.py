@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ALIASES = ("cls",)
 
 
-class Config(base.LabelSmoothing, base.Config):
+class Config(base.Config):
     """Fields of `classification`."""
 
     method: Literal["classification"] = "classification"

@@ -25,7 +25,7 @@ ALIASES = ("mlm", "maskedlm")
 _Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Config(base.LabelSmoothing, base.Config):
+class Config(base.Config):
     """Fields of `masked_lm`."""
 
     method: Literal["masked_lm"] = "masked_lm"

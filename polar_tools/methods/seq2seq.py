@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ALIASES = ("encoder_decoder", "summarization")
 
 
-class Config(base.LabelSmoothing, base.Config):
+class Config(base.Config):
     """Fields of `seq2seq`."""
 
     method: Literal["seq2seq"] = "seq2seq"
@@ -41,7 +41,9 @@ class Config(base.LabelSmoothing, base.Config):
     """Beams of the search while training; otherwise what the model says."""
 
     @model_validator(mode="after")
-    def _generation_is_asked_for(self) -> Config:
+    def _decoder_can_do_it(self) -> Config:
+        if self.padding_side == "left":
+            raise ValueError("padding_side: what a decoder writes begins at the left, so it is filled up on the right")
         self._needs(["generation_max_length", "generation_num_beams"], self.predict_with_generate, "`predict_with_generate: true`")
         return self
 
@@ -56,12 +58,11 @@ features = base.features
 
 
 def set_up(config: Config, processor: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
-    """The tokenizer with an end-of-text token, which in BERT's is the separator, and padding on the right, as positions are learned."""
+    """The tokenizer with an end-of-text token, which in BERT's is the separator."""
     if processor.eos_token is None:
         if processor.sep_token is None:
             raise ConfigError("seq2seq: this model's tokenizer has neither an end-of-text token (eos_token) nor a separator (sep_token)")
         processor.eos_token = processor.sep_token
-    processor.padding_side = "right"
     return processor
 
 
@@ -127,6 +128,7 @@ def build_trainer(
     from polar_tools.trainers.token_mean import token_mean
 
     _agree(config, model, processor)
+    processor.padding_side = "right"  # of the collator; a decoder begins at the left
     return Seq2SeqTrainer(
         model=model,
         args=base.arguments(Seq2SeqTrainingArguments, config, **run),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ALIASES = ("instruct",)
 
 
-class Config(base.LabelSmoothing, base.Config):
+class Config(base.Config):
     """Fields of `sft`."""
 
     method: Literal["sft"] = "sft"
@@ -47,7 +47,6 @@ class Config(base.LabelSmoothing, base.Config):
     @model_validator(mode="after")
     def _nothing_is_unread(self) -> Config:
         self._needs(["system_prompt"], self.chat_template != "none", "a chat template")
-        self._needs(["label_smoothing_factor"], self.loss_type == "nll", "`loss_type: nll`")
         self._needs(["packing_strategy"], self.packing, "`packing: true`")
         if self.packing and self.max_length is None:
             raise ValueError("packing needs `max_length`: rows are put together up to it")

@@ -40,7 +40,7 @@ class AnswerLossTrainer(SFTTrainer):
 
     def _losses(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """The loss of each token, by `loss_type`."""
-        losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none", label_smoothing=self.args.label_smoothing_factor)
+        losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
         return losses * (-losses.detach()).exp() if self.args.loss_type == "dft" else losses
 
     def _note(self, logits: torch.Tensor, targets: torch.Tensor) -> None:
