@@ -50,6 +50,9 @@ class Config(Frozen):
     """One training a seed. The first also seeds a new head of the untouched model."""
     expect: Planned[TokenExpectations] = TokenExpectations()
     """What must hold before anything is trained."""
+    preflight: Planned[bool] = True
+    """Before anything is trained, look on 8 rows whether data, model and trainer do what they should (docs/preflight.md). It changes no
+    result."""
     rank_rows: Planned[NonNegativeInt] = 0
     """How many training rows are ranked by the loss that the untouched model has on them, before anything is trained; 0 ranks none."""
 

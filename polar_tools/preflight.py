@@ -1,0 +1,126 @@
+"""Look on a few rows, before a long training, whether data, model and trainer do what they should."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polar_tools import discovery, modeling
+from polar_tools.artifact import Records, canonical, read_json
+from polar_tools.checks.base import BY_METHOD, Outcome, not_applicable
+from polar_tools.errors import PolarError, PreflightError
+from polar_tools.specs import TrainSpec, freeze
+from polar_tools.training.trial import Trial
+from polar_tools.version import __version__
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+FOLDER = "preflight"
+"""Where in a training's folder is remembered what passed."""
+LIBRARIES = (*modeling.LIBRARIES, "accelerate", "peft", "trl")
+
+Findings = Mapping[str, Outcome]
+"""Check -> how it came out."""
+
+
+def before_training(spec: TrainSpec, folder: Path) -> None:
+    """Look, unless this training passed before, and remember it; raises PreflightError where something isn't as it should be."""
+    file = folder / FOLDER / "report.json"
+    made_from = _made_from(spec)
+    if (read_json(file) or {}).get("made_from") == made_from:
+        return print("preflight: passed before", flush=True)
+    findings = look(spec)
+    print(f"preflight, on {Path(spec.experiment.dataset)}:\n{table(findings)}", flush=True)
+    refuse(findings)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(canonical({"made_from": made_from, "checks": as_dict(findings)}))
+    return None
+
+
+def look(spec: TrainSpec) -> Findings:
+    """Make every check, and leave nothing of it in memory."""
+    held = discovery.load("methods", spec.experiment.method).CHECKS
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Trial(spec, Path(folder))
+        findings = {
+            name: not_applicable(f"`{spec.experiment.method}` is not held to it")
+            if name in BY_METHOD and name not in held
+            else _made(check, trial)
+            for name, check in discovery.modules("checks").items()
+        }
+        del trial
+    _forget()
+    return findings
+
+
+def _made(check: ModuleType, trial: Trial) -> Outcome:
+    """The outcome of a check. What ends it in an error would have ended the training too."""
+    try:
+        outcome: Outcome = check.run(trial)
+    except PolarError:
+        raise
+    except Exception as error:
+        return Outcome("failed", f"{type(error).__name__}: {str(error).strip() or 'no message'}")
+    return outcome
+
+
+def _forget() -> None:
+    """Free what was used, also in libraries that remember what they have seen."""
+    gc.collect()
+    if "torch" in sys.modules:
+        import torch
+
+        torch.cuda.empty_cache()
+    if "bitsandbytes" in sys.modules:
+        from bitsandbytes.optim.optimizer import GlobalOptimManager
+
+        GlobalOptimManager.get_instance().initialize()  # type: ignore[no-untyped-call]
+
+
+def table(findings: Findings) -> str:
+    """The outcomes for people: a line a check, and below one that failed what it means."""
+    rows = []
+    for name, outcome in findings.items():
+        check = discovery.load("checks", name)
+        rows.append((name, outcome.result.upper() if outcome.result == "failed" else outcome.result, check.TITLE, outcome.figure))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = []
+    for row in rows:
+        lines.append("  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[3]]))
+    return "\n".join(lines)
+
+
+def as_dict(findings: Findings) -> dict[str, Any]:
+    """The outcomes for programs."""
+    return {name: {**asdict(outcome), "title": discovery.load("checks", name).TITLE} for name, outcome in findings.items()}
+
+
+def refuse(findings: Findings) -> None:
+    """Raise PreflightError for what failed."""
+    failed = [
+        f"{name}: not so: {(check := discovery.load('checks', name)).TITLE}. {outcome.figure}.\n  It means that {check.MEANS}."
+        for name, outcome in findings.items()
+        if outcome.result == "failed"
+    ]
+    if failed:
+        raise PreflightError(
+            "preflight: nothing was trained, for on a few rows not all is as it should be (docs/preflight.md)\n"
+            + "\n".join(failed)
+            + "\n`preflight: off` trains all the same"
+        )
+
+
+def _made_from(spec: TrainSpec) -> str:
+    """All that what was seen depends on: the spec, what it reads, and the versions of code."""
+    versions = {name: metadata.version(name) for name in LIBRARIES}
+    return hashlib.sha256(
+        canonical({**Records().origin(spec, freeze(spec)), "versions": {**versions, "polar-tools": __version__}})
+    ).hexdigest()
