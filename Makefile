@@ -25,8 +25,9 @@ test-all: $(VENV)/installed-test  ## every test that this machine can run
 default-run: $(VENV)/installed-test  ## the default workflow in a clean clone, with what it must reach
 	PATH="$(abspath $(BIN)):$$PATH" pytest -m slow tests/workflow/test_default_run.py
 
-examples: $(VENV)/installed-test  ## the examples of all shapes on real data, fetched for it
+examples: data $(VENV)/installed-test  ## the examples of all shapes and all methods on real models and data; prints before -> after
 	PATH="$(abspath $(BIN)):$$PATH" pytest -m slow tests/contract/test_shape_examples.py
+	PATH="$(abspath $(BIN)):$$PATH" python examples/before_after.py
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -62,5 +63,5 @@ $(VENV)/installed-run: $(VENV)/bin/python pyproject.toml envs/cpu.txt
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/bin/python pyproject.toml envs/cpu.txt
-	$(INSTALL) ".[s3,workflow,prepare,train,evaluate,dvc,dev]"
+	$(INSTALL) ".[s3,workflow,prepare,train,quantize,optimizers,evaluate,dvc,dev]"
 	@touch $@ $(VENV)/installed-run

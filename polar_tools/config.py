@@ -32,8 +32,31 @@ Metric = Annotated[metrics.Options, OneOf("metrics", "Options", "name")]
 class Model(Source):
     """A base model."""
 
+    revision: str | None = None
+    """Branch, tag or commit of an `hf://` source; the same as `@REVISION` behind it."""
     gguf_file: str | None = None
     """A GGUF file in the repository; it is dequantised once, by the rule `convert`."""
+    model_subfolder: str | None = None
+    """The folder of the repository in which the model lies."""
+    config_name: str | None = None
+    """Whose `config.json` is taken instead of the model's own: a name from `models`, or a URI."""
+    tokenizer_name: str | None = None
+    """Whose tokenizer is taken instead of the model's own: a name from `models`, or a URI."""
+
+    @model_validator(mode="after")
+    def _revision_is_of_a_hub(self) -> Self:
+        if self.revision is not None and (not self.source.startswith("hf://") or "@" in self.source):
+            raise ValueError(f"`revision` goes with an hf:// source that names none itself, not with `{self.source}`")
+        return self
+
+    def address(self) -> str:
+        """The source with its revision."""
+        return f"{self.source}@{self.revision}" if self.revision else self.source
+
+    def parts(self) -> dict[str, str]:
+        """Field -> whose part it takes, for those that are given."""
+        named = {"config_name": self.config_name, "tokenizer_name": self.tokenizer_name}
+        return {field: owner for field, owner in named.items() if owner is not None}
 
 
 class Generation(Frozen):
@@ -157,6 +180,10 @@ class Config(Frozen):
         for name, model in self.models.items():
             if "://" not in model.source:
                 problems.append(f"models.{name}.source: `{model.source}` is no URI (such as file://folder or hf://org/name)")
+            for field, owner in model.parts().items():
+                if "://" not in owner and owner not in self.models:
+                    hint = did_you_mean(owner, list(self.models))
+                    problems.append(f"models.{name}.{field}: `{owner}` is neither a URI (such as hf://org/name) nor in `models`{hint}")
         for name, dataset in self.datasets.items():
             for field, source in (("source", dataset.source), ("test_source", dataset.test_source)):
                 if source is not None and "://" not in source and source not in self.datasets:
@@ -171,9 +198,14 @@ class Config(Frozen):
     def _circles(self) -> list[str]:
         experiments = {name: self.parents(name) for name in self.experiments}
         datasets = {name: [entry.source] for name, entry in self.datasets.items()}
+        models = {name: list(entry.parts().values()) for name, entry in self.models.items()}
         return [
             f"{section}.{circle[0]}.{field}: `{circle[0]}` starts from itself: {' -> '.join(circle)}"
-            for section, field, parents in (("experiments", "model", experiments), ("datasets", "source", datasets))
+            for section, field, parents in (
+                ("experiments", "model", experiments),
+                ("datasets", "source", datasets),
+                ("models", "parts", models),
+            )
             for name in parents
             if (circle := _circle(name, parents)) and name == min(circle)
         ]
@@ -209,7 +241,9 @@ class Config(Frozen):
         both = sorted(set(self.models) & set(self.experiments))
         taken = sorted({"models", "datasets", "report"} & set(self.experiments))
         tests = sorted(name for name, dataset in self.datasets.items() if dataset.test_source and f"{name}.test" in self.datasets)
+        parts = [f"{name}.{field}" for name, model in self.models.items() for field in model.parts()]
         return [
+            *(f"models.{name}: a part of another model is kept under this name; choose another" for name in parts if name in self.models),
             *(f"datasets.{name}.test: the test rows of `{name}` are kept under this name; choose another" for name in tests),
             *(f"mixtures.{name}: a dataset has this name too" for name in sorted(set(self.mixtures) & set(self.datasets))),
             *(f"experiments.{name}: a model has this name too; `model: {name}` would be ambiguous" for name in both),

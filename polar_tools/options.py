@@ -1,16 +1,19 @@
-"""What several commands take, and what they do with it: a stage on its spec."""
+"""What several commands take, and what they do with it: a stage on its spec; fields of the config as options."""
 
 from __future__ import annotations
 
 import gc
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 ONLINE = {"mirror"}
 """Stages that reach out; all others work where there is no network, and must not notice one."""
@@ -57,3 +60,63 @@ def run_stage(stage: str, spec: Path, **how: Any) -> None:
 
     worked = artifact.make(folder, stage, lambda *told: module().run(*told, **how), lambda: module().LIBRARIES)
     click.echo(f"{folder}: {f'made in {time.monotonic() - clock:.1f} s' if worked else 'up to date'}")
+
+
+class Yaml(click.ParamType[Any]):
+    """The value of a field: text where the field takes text, else YAML; several values may stand with commas between them."""
+
+    name = "value"
+
+    def __init__(self, kinds: set[Any]) -> None:
+        self.kinds = kinds
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """What the value looks like."""
+        words = [str(kind) for kind in self.kinds if isinstance(kind, str)]
+        if words:
+            return f"[{'|'.join(sorted(words))}]"
+        shown = {bool: "[true|false]", int: "INTEGER", float: "NUMBER", str: "TEXT", tuple: "LIST", dict: "MAPPING"}
+        return "|".join(text for kind, text in shown.items() if kind in self.kinds) or "YAML"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """`value` as the field takes it; pydantic says later whether it is right."""
+        import yaml
+
+        if not isinstance(value, str) or (str in self.kinds and not value.startswith(("[", "{")) and value != "null"):
+            return value
+        try:
+            found = yaml.safe_load(value)
+        except yaml.YAMLError:
+            self.fail(f"`{value}` is no YAML", param, ctx)
+        listed = tuple in self.kinds and not isinstance(found, list | dict)
+        return [yaml.safe_load(one) for one in value.split(",")] if listed else found
+
+
+def of_fields(model: type[BaseModel], names: Iterable[str]) -> list[click.Option]:
+    """An option for each of these fields of a part of the config, with what its documentation says."""
+    from polar_tools.fields import documentation
+
+    about, made = documentation(model), []
+    for name in names:
+        info, kinds = model.model_fields[name], _kinds(model.model_fields[name].annotation)
+        default = info.get_default(call_default_factory=True)
+        shown = "" if default in (None, (), {}, "") or info.is_required() else f"  [default: {_written(default)}]"
+        flag_value = "true" if bool in kinds else None  # so that --use-peft is short for --use-peft true
+        declared = [f"--{name.replace('_', '-')}", name]
+        made.append(click.Option(declared, type=Yaml(kinds), help=about.get(name, "") + shown, is_flag=False, flag_value=flag_value))
+    return made
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """What a field takes: bool, int, float, str, tuple, dict, and words that it must be one of."""
+    if get_origin(annotation) is Literal:
+        return set(get_args(annotation))
+    if get_origin(annotation) in (tuple, dict):
+        return {get_origin(annotation)}
+    return set().union(*(_kinds(part) for part in get_args(annotation))) or {annotation}
+
+
+def _written(default: Any) -> str:
+    if isinstance(default, bool):
+        return str(default).lower()
+    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)

@@ -152,8 +152,9 @@ class Plan:
             self._dataset(name)
 
     def _mirror(self, section: str, name: str) -> str:
-        origin = self.config.models[name] if section == "models" else self.config.datasets[name]
-        return self._source(section, name, origin.source, origin.sha256)
+        if section == "models":
+            return self._source(section, name, self.config.models[name].address(), self.config.models[name].sha256)
+        return self._source(section, name, self.config.datasets[name].source, self.config.datasets[name].sha256)
 
     def _source(self, section: str, name: str, source: str, sha256: str | None) -> str:
         """The snapshot of `source`: a URI, or the name of another dataset, whose snapshot that is."""
@@ -166,11 +167,15 @@ class Plan:
         return self._add(f"resources/{section}/{name}", MirrorSpec(source=source, sha256=sha256))
 
     def _model(self, name: str) -> str:
-        snapshot = self._mirror("models", name)
-        gguf_file = self.config.models[name].gguf_file
-        if gguf_file is None:
-            return snapshot
-        return self._add(f"results/models/{name}", ConvertSpec(model=snapshot, gguf_file=gguf_file))
+        model, snapshot = self.config.models[name], self._mirror("models", name)
+        parts = {field: self._part(name, field, owner) for field, owner in model.parts().items()}
+        same = {"gguf_file": model.gguf_file, "model_subfolder": model.model_subfolder}
+        spec = ConvertSpec.model_validate({"model": snapshot, **same, **parts})
+        return snapshot if spec == ConvertSpec(model=snapshot) else self._add(f"results/models/{name}", spec)
+
+    def _part(self, name: str, field: str, owner: str) -> str:
+        """The folder of a model, by its name or URI, of which another takes a part."""
+        return self._source("models", f"{name}.{field}", owner, None) if "://" in owner else self._model(owner)
 
     def _dataset(self, name: str) -> str:
         path = f"results/datasets/{name}"

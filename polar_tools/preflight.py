@@ -6,7 +6,8 @@ import gc
 import hashlib
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -23,8 +24,8 @@ from polar_tools.version import __version__
 if TYPE_CHECKING:
     from types import ModuleType
 
-FOLDER = "preflight"
-"""Where in a training's folder is remembered what passed."""
+NAME = "preflight.json"
+"""The file of a training that remembers what passed."""
 LIBRARIES = (*modeling.LIBRARIES, "accelerate", "peft", "trl")
 
 Findings = Mapping[str, Outcome]
@@ -33,14 +34,13 @@ Findings = Mapping[str, Outcome]
 
 def before_training(spec: TrainSpec, folder: Path) -> None:
     """Look, unless this training passed before, and remember it; raises PreflightError where something isn't as it should be."""
-    file = folder / FOLDER / "report.json"
+    file = folder / NAME
     made_from = _made_from(spec)
     if (read_json(file) or {}).get("made_from") == made_from:
         return print("preflight: passed before", flush=True)
     findings = look(spec)
     print(f"preflight, on {Path(spec.experiment.dataset)}:\n{table(findings)}", flush=True)
     refuse(findings)
-    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(canonical({"made_from": made_from, "checks": as_dict(findings)}))
     return None
 
@@ -48,7 +48,7 @@ def before_training(spec: TrainSpec, folder: Path) -> None:
 def look(spec: TrainSpec) -> Findings:
     """Make every check, and leave nothing of it in memory."""
     held = discovery.load("methods", spec.experiment.method).CHECKS
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _quiet():
         trial = Trial(spec, Path(folder))
         findings = {
             name: not_applicable(f"`{spec.experiment.method}` is not held to it")
@@ -59,6 +59,19 @@ def look(spec: TrainSpec) -> Findings:
         del trial
     _forget()
     return findings
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What transformers says of a model that it loads it will say again, for the training."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
 
 
 def _made(check: ModuleType, trial: Trial) -> Outcome:
@@ -86,16 +99,10 @@ def _forget() -> None:
 
 
 def table(findings: Findings) -> str:
-    """The outcomes for people: a line a check, and below one that failed what it means."""
-    rows = []
-    for name, outcome in findings.items():
-        check = discovery.load("checks", name)
-        rows.append((name, outcome.result.upper() if outcome.result == "failed" else outcome.result, check.TITLE, outcome.figure))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    lines = []
-    for row in rows:
-        lines.append("  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[3]]))
-    return "\n".join(lines)
+    """The outcomes for people, a line a check."""
+    rows = [(name, outcome.result, discovery.load("checks", name).TITLE, outcome.figure) for name, outcome in findings.items()]
+    widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
+    return "\n".join("  ".join([*map(str.ljust, row, widths), row[-1]]) for row in rows)
 
 
 def as_dict(findings: Findings) -> dict[str, Any]:
@@ -105,16 +112,11 @@ def as_dict(findings: Findings) -> dict[str, Any]:
 
 def refuse(findings: Findings) -> None:
     """Raise PreflightError for what failed."""
-    failed = [
-        f"{name}: not so: {(check := discovery.load('checks', name)).TITLE}. {outcome.figure}.\n  It means that {check.MEANS}."
-        for name, outcome in findings.items()
-        if outcome.result == "failed"
-    ]
+    failed = {name: outcome for name, outcome in findings.items() if outcome.result == "failed"}
+    told = [f"{name}: {outcome.figure}\n  which means: {discovery.load('checks', name).MEANS}" for name, outcome in failed.items()]
     if failed:
         raise PreflightError(
-            "preflight: nothing was trained, for on a few rows not all is as it should be (docs/preflight.md)\n"
-            + "\n".join(failed)
-            + "\n`preflight: off` trains all the same"
+            "\n".join(["the preflight failed, and nothing is trained:", *told, "docs/preflight.md says more; `preflight: off` goes on"])
         )
 
 

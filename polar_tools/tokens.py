@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polar_tools import datasets, measures
-from polar_tools.artifact import canonical, read_json, sha256_of
+from polar_tools.artifact import canonical, put, read_json, sha256_of
 from polar_tools.marks import IDS, IGNORED, LABELS, Example, sequences
 
 if TYPE_CHECKING:
@@ -205,12 +204,7 @@ def take_over(found: Shard, shard: Shard, made_from: str) -> bool:
     if found != shard:
         shard.origin.unlink(missing_ok=True)
         for old, new in ((found.tokens, shard.tokens), (found.measures, shard.measures)):
-            new.parent.mkdir(parents=True, exist_ok=True)
-            new.unlink(missing_ok=True)
-            try:
-                new.hardlink_to(old)
-            except OSError:  # not every file system knows hard links
-                shutil.copyfile(old, new)
+            put(old, new)
         shard.seal(made_from)
     return True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from polar_tools import adapters
 from polar_tools.checks import base
 from polar_tools.fields import Slice
 
@@ -38,11 +39,12 @@ def run(trial: Trial) -> base.Outcome:
     config, trainer = trial.config, trial.begun()
     read = {name: (getattr(config, name), _read(name, trainer)) for name in _fields(config)}
     read |= {f"extra_args.{name}": (value, vars(trainer.args)[name]) for name, value in config.extra_args.items()}
+    read |= _adapter(trainer, trial) if config.use_peft else {}
     read["seed"] = trial.spec.seed, trainer.args.seed
     wrong = [
         f"`{name}: {_plain(wanted)}` is {_plain(found)} there"
         for name, (wanted, found) in read.items()
-        if found is not Unseen.UNKNOWN and not _agree(wanted, found, _default(config, name))
+        if found is not Unseen.UNKNOWN and not _agree(wanted, found, _default(config, name), name in OF_THE_OPTIMIZER)
     ]
     blind = [f"`{name}`" for name, (wanted, found) in read.items() if found is Unseen.UNKNOWN and wanted != _default(config, name)]
     figure = f"{sum(found is not Unseen.UNKNOWN for _, found in read.values())} options read back"
@@ -53,8 +55,16 @@ def _fields(config: Config) -> Iterator[str]:
     """Fields that decide how is trained. Those that decide on tokens have done so: what became of them is the business of `same_ids`."""
     for name, field in type(config).model_fields.items():
         marks = [mark for mark in field.metadata if isinstance(mark, Slice)]
-        if name not in OF_THE_STAGE and (not marks or (marks[0].train and "tokenize" not in marks[0].stages)):
+        if name not in (*OF_THE_STAGE, *_left_open(config)) and (not marks or (marks[0].train and "tokenize" not in marks[0].stages)):
             yield name
+
+
+def _left_open(config: Config) -> Iterator[str]:
+    """Fields that the config lets others decide on."""
+    if config.attn_fallback:
+        yield "attn_implementation"
+    if config.quantization:
+        yield "dtype"
 
 
 def _default(config: Config, name: str) -> Any:
@@ -66,18 +76,16 @@ def _read(name: str, trainer: Trainer) -> Any:
     """The value of a field where it is used."""
     if name in READ:
         return READ[name](trainer)
-    if name in OF_ADAPTER:
-        return _of_adapter(trainer, OF_ADAPTER[name])
-    places = [vars(place) for place in (trainer.args, trainer, trainer.data_collator)]
+    places = [_quantized(trainer), *(vars(place) for place in (trainer.args, trainer, trainer.data_collator))]
     return next((place[name] for place in places if name in place), Unseen.UNKNOWN)
 
 
-def _agree(wanted: Any, found: Any, default: Any) -> bool:
-    """Whether an option is as it was wanted: what isn't given is left to the library, and what nothing knows of must not be given."""
+def _agree(wanted: Any, found: Any, default: Any, unless_given: bool) -> bool:
+    """Whether an option is as it was wanted. What isn't given may be left to the library, and what nothing knows of must not be given."""
     if wanted is None or not (wanted or found):
         return True
-    if found is None or found is Unseen.UNUSED:
-        return bool(wanted == default)
+    if wanted == default and (unless_given or found is None or found is Unseen.UNUSED):
+        return True
     return set(wanted) == found if isinstance(found, set | frozenset) else bool(_plain(wanted) == _plain(found))
 
 
@@ -98,6 +106,16 @@ def _group(key: str, place: int | None = None) -> Callable[[Trainer], Any]:
         return Unseen.UNUSED if key not in group else group[key] if place is None else group[key][place]
 
     return read
+
+
+def _learning_rate(trainer: Trainer) -> Any:
+    """That of the first group. Where each layer has an optimizer of its own, the one that is seen has none of its numbers."""
+    from transformers.trainer_pt_utils import LayerWiseDummyOptimizer
+
+    if isinstance(trainer.optimizer.optimizer, LayerWiseDummyOptimizer):
+        return Unseen.UNKNOWN
+    group = trainer.optimizer.param_groups[0]
+    return group.get("initial_lr", group.get("lr", Unseen.UNKNOWN))
 
 
 def _weight_decay(trainer: Trainer) -> Any:
@@ -150,21 +168,25 @@ def _threads(trainer: Trainer) -> Any:
     return torch.get_num_threads()
 
 
-def _adapter(trainer: Trainer) -> Any:
-    """peft's settings of the adapter that is trained; None without one."""
-    from peft import PeftModel
-
-    inside = next((module for module in trainer.model.modules() if isinstance(module, PeftModel)), None)
-    return None if inside is None else inside.peft_config[inside.active_adapter]
+def _quantized(trainer: Trainer) -> dict[str, Any]:
+    """How the base is held; empty where it is whole."""
+    return _inside(trainer).config.to_dict().get("quantization_config") or {}
 
 
-def _of_adapter(trainer: Trainer, name: str) -> Any:
-    settings = _adapter(trainer)
-    return Unseen.UNUSED if settings is None else vars(settings).get(name, Unseen.UNUSED)
+def _bits(trainer: Trainer) -> Any:
+    told = _quantized(trainer)
+    return next((name for name, key in {"int4": "load_in_4bit", "int8": "load_in_8bit"}.items() if told.get(key)), None)
+
+
+def _adapter(trainer: Trainer, trial: Trial) -> dict[str, tuple[Any, Any]]:
+    """peft's settings, as the config asks for them and as they are of the adapter that is trained."""
+    wanted = vars(adapters.settings(trial.config, trial.method.TASK_TYPE))
+    found: dict[str, Any] = next((vars(adapted.peft_config[adapted.active_adapter]) for adapted in adapters.inside(trainer.model)), {})
+    return {f"peft.{name}": (value, found.get(name)) for name, value in wanted.items() if name not in SETTLED}
 
 
 READ: dict[str, Callable[[Trainer], Any]] = {
-    "learning_rate": _group("initial_lr"),
+    "learning_rate": _learning_rate,
     "weight_decay": _weight_decay,
     "adam_beta1": _group("betas", 0),
     "adam_beta2": _group("betas", 1),
@@ -178,19 +200,16 @@ READ: dict[str, Callable[[Trainer], Any]] = {
     "gpus": lambda trainer: trainer.args.n_gpu,
     "bf16": lambda trainer: trainer.accelerator.mixed_precision == "bf16",
     "fp16": lambda trainer: trainer.accelerator.mixed_precision == "fp16",
-    "use_peft": lambda trainer: _adapter(trainer) is not None,
-    "peft_type": lambda trainer: Unseen.UNUSED if (settings := _adapter(trainer)) is None else settings.peft_type.value.lower(),
+    "use_peft": lambda trainer: next(adapters.inside(trainer.model), None) is not None,
+    "quantization": _bits,
 }
 """Field -> how it is read back, where something else than the trainer's arguments uses it."""
-OF_ADAPTER = {
-    "lora_r": "r",
-    "lora_alpha": "lora_alpha",
-    "lora_dropout": "lora_dropout",
-    "use_rslora": "use_rslora",
-    "use_dora": "use_dora",
-    "modules_to_save": "modules_to_save",
-    "lora_modules_to_save": "modules_to_save",
-}
-"""Field -> its name in the settings of peft's adapter."""
-OF_THE_STAGE = ("method", "extra_args", "do_train", "do_eval", "merge_adapter")
+SETTLED = ("base_model_name_or_path", "inference_mode", "target_modules", "exclude_modules", "total_step")
+"""Settings of an adapter that become others once it is on a model: `all-linear` becomes names."""
+OF_THE_OPTIMIZER = ("adam_beta1", "adam_beta2", "adam_epsilon")
+"""Fields that optimizers who aren't Adam may have otherwise, unless they are given."""
+OF_THE_STAGE = (
+    *("method", "extra_args", "peft_args", "peft_type", "merge_adapter", "do_train", "do_eval", "is_resume", "resume_from_checkpoint"),
+    *("metric_for_best_model", "early_stopping_patience", "early_stopping_threshold", "attn_fallback"),
+)
 """Fields that train reads itself, or that are looked at one by one."""

@@ -28,7 +28,7 @@ def run(trial: Trial) -> base.Outcome:
     missing = [ids for ids in trained if not any(_begins(ids, one) for one in sent)]
     if not strange and not missing and trained:
         return base.judged(True, f"{len(trained)} sequences of training, {len(sent)} of evaluate")
-    tokenizer = modeling.tokenizer_of(modeling.load_processor(trial.spec.tokenizer, trial.method))
+    tokenizer = modeling.tokenizer_of(modeling.load_processor(trial.spec.tokenizer, trial.method, trial.config))
     one, other = _nearest(missing, sent) if missing else _nearest(strange, trained)[::-1]
     place = _common(one, other)
     told = [repr(tokenizer.decode(ids[place : place + SHOWN])) for ids in (one, other)]

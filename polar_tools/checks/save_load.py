@@ -12,13 +12,15 @@ if TYPE_CHECKING:
 
 TITLE = "the saved model gives the same outputs"
 MEANS = (
-    "a part of what is trained is not saved, or not loaded again, such as a new head or an adapter: look at `lora_modules_to_save` and at "
+    "a part of what is trained is not saved, or not loaded again, such as a new head or an adapter: look at `modules_to_save` and at "
     "the warnings that loading prints"
 )
 
 
 def run(trial: Trial) -> base.Outcome:
     """Outputs of the model in memory, and of what train's code writes and evaluate's reads, both as evaluate makes them."""
+    if trial.config.quantization:
+        return base.not_applicable("the base is in few bits while it is trained, and evaluated as it was")
     before, after = trial.predicted, trial.loaded()
     apart = base.difference(dict(enumerate(after.received.outputs)), dict(enumerate(before.received.outputs)))
     pairs = list(zip(_figures(before.predictions), _figures(after.predictions), strict=True))

@@ -10,5 +10,5 @@ from polar_tools import options
 @click.command("convert-model")
 @options.spec_argument()
 def command(spec: Path) -> None:
-    """Dequantise a GGUF model into safetensors, as SPEC says."""
+    """Put a model's folder together, as SPEC says: GGUF weights as safetensors, a subfolder, another's config or tokenizer."""
     options.run_stage("convert", spec)

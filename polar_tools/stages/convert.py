@@ -1,27 +1,68 @@
-"""Dequantise a GGUF model once, into safetensors that every later stage can load."""
+"""Put a model's folder together, once: GGUF weights as safetensors, a subfolder, the config or tokenizer of another model."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
-from polar_tools.artifact import Facts
+from polar_tools.artifact import Facts, put
 from polar_tools.errors import UserError
 from polar_tools.modeling import LIBRARIES as MODELING
 from polar_tools.specs import ConvertSpec
 
 LIBRARIES = (*MODELING, "gguf")
+CONFIG = ("config.json",)
+TOKENIZER = (
+    *(
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "chat_template.jinja",
+        "chat_template.json",
+    ),
+    *("vocab.txt", "vocab.json", "merges.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
+)
+"""Files that transformers reads a tokenizer from."""
 
 
 def run(spec: ConvertSpec, folder: Path) -> Facts:
-    """Write `folder`/model: float32 weights, configuration, tokenizer with its chat template."""
-    source, target = Path(spec.model), folder / spec.PAYLOAD
-    if not (source / spec.gguf_file).is_file():
+    """Write `folder`/model: weights (of a GGUF file in float32), configuration, tokenizer with its chat template."""
+    source, target = _source(spec), folder / spec.PAYLOAD
+    shutil.rmtree(target, ignore_errors=True)
+    if spec.gguf_file is not None:
+        _dequantize(source, spec.gguf_file, target)
+    else:
+        for path in sorted(path for path in source.rglob("*") if path.is_file()):
+            put(path, target / path.relative_to(source))
+    for field, owner, names in (("config_name", spec.config_name, CONFIG), ("tokenizer_name", spec.tokenizer_name, TOKENIZER)):
+        if owner is not None:
+            _take(field, Path(owner), names, target)
+    told = spec.model_dump(include={"gguf_file", "model_subfolder", "config_name", "tokenizer_name"}, exclude_none=True)
+    return Facts(recorded={"converted_from": told})
+
+
+def _source(spec: ConvertSpec) -> Path:
+    """The folder in which the model lies; raises UserError where it, or the GGUF file in it, is not there."""
+    source = Path(spec.model, spec.model_subfolder or "")
+    if not source.is_dir():
+        known = ", ".join(sorted(path.name for path in Path(spec.model).iterdir() if path.is_dir())) or "no folder at all"
+        raise UserError(f"model_subfolder: there is no {spec.model_subfolder} in {spec.model}, which has {known}")
+    if spec.gguf_file is not None and not (source / spec.gguf_file).is_file():
         known = ", ".join(sorted(path.name for path in source.glob("*.gguf"))) or "no .gguf file at all"
         raise UserError(f"gguf_file: there is no {spec.gguf_file} in {source}, which has {known}")
-    shutil.rmtree(target, ignore_errors=True)
-    _dequantize(source, spec.gguf_file, target)
-    return Facts(recorded={"converted_from": spec.gguf_file})
+    return source
+
+
+def _take(field: str, owner: Path, names: tuple[str, ...], target: Path) -> None:
+    """Files of `owner` in place of those in `target`; raises UserError where it has none."""
+    found = [name for name in names if (owner / name).is_file()]
+    if not found:
+        raise UserError(f"{field}: {owner} has none of {', '.join(names)}")
+    for name in names:
+        (target / name).unlink(missing_ok=True)
+    for name in found:
+        put(owner / name, target / name)
 
 
 def _dequantize(source: Path, gguf_file: str, target: Path) -> None:

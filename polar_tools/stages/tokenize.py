@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polar_tools import advice, ahead, datasets, discovery, measures, modeling, pages, tokens, xray
+from polar_tools import advice, ahead, architectures, datasets, discovery, measures, modeling, pages, tokens, xray
 from polar_tools.artifact import Facts, canonical, sha256_of
 from polar_tools.errors import DataError
 from polar_tools.filters.base import text_columns, texts
@@ -80,7 +80,8 @@ def run(spec: TokenizeSpec, folder: Path) -> Facts:
     watched = {name: datasets.shards(Path(data), "test") for name, data in config.eval_datasets.items()}
     for data in (config.dataset, *config.eval_datasets.values()):
         base.check_columns(config, method.COLUMNS, datasets.schema(Path(data)).names)
-    processor = method.set_up(config, modeling.load_processor(config.model, method))
+    architectures.check_fits(config.method, architectures.usable(config.model, config))
+    processor = method.set_up(config, modeling.load_processor(config.model, method, config))
     features = method.features(config, datasets.rows(prepared, _columns(method, Path(config.dataset))))
     _save(processor, features, folder / spec.PAYLOAD)
     rendering = Rendering(config, method, processor, features)

@@ -2,77 +2,159 @@
 
 from __future__ import annotations
 
-import math
-from contextlib import suppress
+import gc
+import importlib.util
+import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from polar_tools import discovery, modeling, tokens
+from polar_tools import preflight as passed
 from polar_tools.artifact import Facts
-from polar_tools.errors import UnfinishedError, WorldError
-from polar_tools.preflight import FOLDER as PREFLIGHT
-from polar_tools.preflight import before_training
+from polar_tools.errors import ConfigError, UnfinishedError
 from polar_tools.specs import TrainSpec
 from polar_tools.training import building
 
 if TYPE_CHECKING:
     from transformers import Trainer
 
-LIBRARIES = (*modeling.LIBRARIES, "accelerate", "datasets", "numpy", "peft", "trl")
+    from polar_tools.methods.base import Config
+    from polar_tools.training.stopping import EarlyStopping
+
+OPTIONAL = {"bitsandbytes": "bitsandbytes", "optimi": "torch-optimi"}
+LIBRARIES = (
+    *(*modeling.LIBRARIES, "accelerate", "datasets", "numpy", "peft", "trl"),
+    *(package for module, package in OPTIONAL.items() if importlib.util.find_spec(module)),
+)
 
 
 def run(spec: TrainSpec, folder: Path, preflight: bool = True) -> Facts:
-    """Write model/ (weights or adapter, tokenizer), checkpoints/ and metrics.jsonl; first look whether all is as it should be."""
-    if preflight:
-        before_training(spec, folder)
-    trainer = _build(spec, folder)
-    _train(trainer, folder / "checkpoints")
-    _check_finished(trainer)
-    building.save(trainer, spec, folder / spec.PAYLOAD)
-    logged = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    losses = {"first_loss": logged[0], "last_loss": logged[-1]} if logged else {}
-    return Facts(recorded={"seed": spec.seed, "steps": trainer.state.global_step, **losses}, volatile=("checkpoints", PREFLIGHT))
+    """Write model/ (weights or adapter, tokenizer), checkpoints/, metrics.jsonl and train.log, once the preflight has passed."""
+    from polar_tools.training import log_file, optimizers
+
+    optimizers.check(spec.experiment.optim)
+    with log_file.written(folder / log_file.NAME):
+        if preflight and spec.experiment.do_train:
+            passed.before_training(spec, folder)
+        trainer = _trained(spec, folder)
+        facts = {"seed": spec.seed, **modeling.loaded(trainer.model, spec.experiment), **_told(trainer, spec.experiment)}
+        distance = building.save(trainer, spec, folder)
+    measured = {} if distance is None else {"merged_differs_by": distance}
+    return Facts(recorded=facts, measured=measured, volatile=("checkpoints", log_file.NAME, passed.NAME))
 
 
-def _train(trainer: Trainer, folder: Path) -> None:
-    """Train, from the newest whole checkpoint in `folder` if there is one."""
+def _trained(spec: TrainSpec, folder: Path) -> Trainer:
+    """The trainer after its last step. Where memory runs out it is made anew, for a smaller batch, if `auto_find_batch_size` says so."""
+    import torch
+
     from polar_tools.training import checkpoints
+    from polar_tools.training.batch_size import SmallerBatchError
 
-    checkpoint = checkpoints.newest(folder)
+    while True:
+        checkpoint = checkpoints.to_go_on_from(spec.experiment, folder / "checkpoints")
+        if checkpoint is None:
+            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        elif spec.experiment.auto_find_batch_size:
+            spec = _with_batch_of(spec, checkpoints.batch_size(checkpoint))
+        trainer = _build(spec, folder)
+        try:
+            if spec.experiment.do_train:
+                _train(trainer, checkpoint)
+            return trainer
+        except SmallerBatchError as error:
+            print(f"{error}; beginning again", flush=True)
+            spec = _with_batch_of(spec, error.rows)
+        del trainer
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+def _with_batch_of(spec: TrainSpec, rows: int) -> TrainSpec:
+    """`spec` with as many rows a step on all of this process's devices."""
+    devices = max(1, spec.experiment.gpus)
+    experiment = spec.experiment.model_copy(update={"per_device_train_batch_size": max(1, rows // devices)})
+    return spec.model_copy(update={"experiment": experiment})
+
+
+def _train(trainer: Trainer, checkpoint: Path | None) -> None:
+    """Train, from `checkpoint` if there is one."""
+    from polar_tools.training import checkpoints, stopping
+
     if checkpoint is not None:
         print(f"going on from {checkpoint}", flush=True)
-    with suppress(checkpoints.AlreadyFinishedError):
+    try:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    except checkpoints.AlreadyFinishedError:
+        if checkpoint is not None and checkpoint.parent != Path(trainer.args.output_dir):
+            raise ConfigError(f"resume_from_checkpoint: {checkpoint} has all {trainer.state.global_step} steps; raise max_steps") from None
+        if trainer.args.load_best_model_at_end and trainer.state.best_model_checkpoint is not None:
+            trainer._load_best_model()  # which the last step would have done
+    except KeyError as error:
+        stopping.refuse_unknown_metric(trainer, error)
+        raise
+    _check_finished(trainer)
 
 
 def _build(spec: TrainSpec, folder: Path) -> Trainer:
-    """The trainer of all rows, with what is written while it trains."""
-    from polar_tools.training import checkpoints
-    from polar_tools.training.metrics_log import MetricsLog
+    """The trainer of all rows, and what looks on."""
+    from polar_tools.training import finite
 
     config = spec.experiment
     trains_on = discovery.load("methods", config.method).TRAINS_ON
     rendered = Path(spec.tokenizer).parent
-    evaluation = {
+    watched = {
         name: building.rows(trains_on, Path(data), "test", rendered / tokens.EVALUATION / name)
         for name, data in config.eval_datasets.items()
     }
-    return building.trainer(
-        spec,
-        config,
-        building.rows(trains_on, Path(config.dataset), "train", rendered),
-        evaluation or None,
-        folder / "checkpoints",
-        [MetricsLog(folder / "metrics.jsonl"), checkpoints.MarkComplete(), checkpoints.StopIfFinished()],
-    )
+    train = building.rows(trains_on, Path(config.dataset), "train", rendered)
+    trainer = building.trainer(spec, config, train, watched or None, folder / "checkpoints", _callbacks(config, folder))
+    finite.watch(trainer)
+    return trainer
+
+
+def _callbacks(config: Config, folder: Path) -> list[Any]:
+    """What looks on while any method trains."""
+    from polar_tools.training import allocation, batch_size, checkpoints, finite, stopping
+    from polar_tools.training.metrics_log import MetricsLog
+
+    callbacks = [batch_size.BeginAgain(), MetricsLog(folder / "metrics.jsonl"), checkpoints.MarkComplete(), finite.RefuseBroken()]
+    callbacks += [allocation.Allocation(), checkpoints.StopIfFinished()]
+    if config.early_stopping_patience is not None:
+        callbacks.append(stopping.EarlyStopping(config.early_stopping_patience, config.early_stopping_threshold))
+    return callbacks
+
+
+def _early_stopping(trainer: Trainer) -> EarlyStopping | None:
+    from polar_tools.training.stopping import EarlyStopping
+
+    return next((callback for callback in trainer.callback_handler.callbacks if isinstance(callback, EarlyStopping)), None)
 
 
 def _check_finished(trainer: Trainer) -> None:
     """The trainer returns as if all were well also when it was told to stop."""
-    if trainer.state.global_step < trainer.state.max_steps:
+    early = _early_stopping(trainer)
+    if trainer.state.global_step < trainer.state.max_steps and not (early and early.stopped):
         raise UnfinishedError(
             f"stopped after step {trainer.state.global_step} of {trainer.state.max_steps}; run the same command again to go on"
         )
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    if not all(math.isfinite(float(loss)) for loss in losses):
-        raise WorldError("the loss became NaN or infinite; lower learning_rate or max_grad_norm")
+
+
+def _told(trainer: Trainer, config: Config) -> dict[str, Any]:
+    """What the training found out, the same in every run."""
+    from polar_tools.training.metrics_log import steady
+
+    state, early = trainer.state, _early_stopping(trainer)
+    logged = [entry["loss"] for entry in state.log_history if "loss" in entry]
+    facts: dict[str, Any] = {"steps": state.global_step}
+    if logged:
+        facts |= {"first_loss": logged[0], "last_loss": logged[-1]}
+    if config.auto_find_batch_size:
+        facts["per_device_train_batch_size"] = trainer.args.per_device_train_batch_size
+    if config.best_metric() is not None:
+        facts |= {"best_step": state.best_global_step, "best_metric": state.best_metric}
+    if early:
+        facts["stopped_early"] = early.stopped
+    if config.do_eval:
+        facts["eval_metrics"] = {name: value for name, value in steady(trainer.evaluate()).items() if name != "epoch"}
+    return facts

@@ -153,13 +153,13 @@ class Trial:
         """What evaluate makes of the rows with the model that training has in memory, which then is `saved` as train saves it."""
         trainer = self.trainer(**PLAIN)
         found = self.predict(trainer.model)
-        building.save(trainer, self.spec, self.saved)
+        building.save(trainer, self.spec, self.folder)
         return found
 
     @property
     def saved(self) -> Path:
         """Where the model of `predicted` lies."""
-        return self.folder / "model"
+        return self.folder / self.spec.PAYLOAD
 
     def loaded(self) -> Predicted:
         """What evaluate makes of the rows with the model in `saved`."""
@@ -170,7 +170,7 @@ class Trial:
     def predict(self, model: Any) -> Predicted:
         """What evaluate makes of the rows with `model`; of what it writes, the first token."""
         features = modeling.load_features(self.spec.tokenizer)
-        processor = modeling.load_processor(self.spec.tokenizer, self.method)
+        processor = modeling.load_processor(self.spec.tokenizer, self.method, self.config)
         generation = Generation(max_new_tokens=1).model_dump(exclude_none=True)
         with still(model), watching(model) as received:
             return Predicted(self.method.predict(self.config, model, processor, features, self.rows, generation), received)

@@ -1,12 +1,11 @@
 """Every shape has an example config that runs and is taken for that shape, and the data that the examples name can be had.
 
-What is planned doesn't depend on what is in the files, so that stand-ins do for a dry run; `slow` tests fetch the real ones.
+`slow` tests fetch the real data.
 """
 
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from click.testing import CliRunner
 
 from polar_tools import discovery
 from polar_tools.cli import group
-from tests.tiny import REPOSITORY, WORKFLOW_FILES, run
+from tests import example_project
+from tests.tiny import REPOSITORY, run
 
 FOLDER = "config/examples/shapes"
 EXAMPLES = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted((REPOSITORY / FOLDER).glob("*.yaml"))}
@@ -28,31 +28,18 @@ SLICE = 400
 """Rows that an example has at most."""
 
 
-def project(folder: Path) -> Path:
-    """A folder with the workflow and the examples."""
-    folder.mkdir()
-    for name in WORKFLOW_FILES:
-        subprocess.run(["cp", "-a", str(REPOSITORY / name), str(folder)], check=True)
-    shutil.copytree(REPOSITORY / FOLDER, folder / FOLDER)
-    return folder
-
-
 @pytest.fixture
 def planned(tmp_path: Path) -> Path:
     """A project in which something lies wherever the examples have their data."""
-    folder = project(tmp_path / "project")
-    sources = {part["source"] for shape in REAL for part in EXAMPLES[shape]["datasets"].values()}
-    for path in (folder / source.removeprefix("file://") for source in sources if source.startswith("file://")):
-        file = path if path.suffix else path / "metadata.jsonl"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
+    folder = example_project.make(tmp_path / "project", FOLDER)
+    example_project.stand_in(folder, (part["source"] for shape in REAL for part in EXAMPLES[shape]["datasets"].values()))
     return folder
 
 
 @pytest.fixture(scope="module")
 def fetched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with the real data."""
-    folder = project(tmp_path_factory.mktemp("shapes") / "project")
+    folder = example_project.make(tmp_path_factory.mktemp("shapes") / "project", FOLDER)
     done = run("python", FETCH, "data", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder
@@ -68,10 +55,7 @@ def prepared(shapes: list[str]) -> set[str]:
 
 def dry_run(folder: Path, shapes: list[str]) -> set[str]:
     """What Snakemake would have `prepare` make."""
-    done = run("snakemake", "-n", "--configfile", *files(shapes), cwd=folder)
-    assert done.returncode == 0, done.stderr
-    lines = [line.strip().removeprefix("output: ") for line in done.stdout.splitlines() if line.strip().startswith("output: ")]
-    return {line for line in lines if line.startswith("results/")}
+    return example_project.dry_run(folder, *files(shapes))
 
 
 def make(folder: Path, shapes: list[str]) -> None:
@@ -109,7 +93,7 @@ def test_a_config_on_the_command_line_stands_for_itself(planned: Path) -> None:
 
 def test_each_on_rows_of_our_own_is_taken_for_its_shape(tmp_path: Path) -> None:
     assert len(OWN) >= 5
-    make(project(tmp_path / "project"), OWN)
+    make(example_project.make(tmp_path / "project", FOLDER), OWN)
 
 
 @pytest.mark.slow

@@ -1,0 +1,198 @@
+"""A training on its own: the config that it is short for, its artifacts in one folder, and the trained model."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from polar_tools import artifact, discovery, options
+from polar_tools import config as configs
+from polar_tools.config import Model
+from polar_tools.dataset_config import Dataset
+from polar_tools.errors import ConfigError, UserError
+from polar_tools.fields import Frozen, Ref, did_you_mean, marked
+from polar_tools.methods.base import Config as Experiment
+from polar_tools.plan import Plan
+from polar_tools.specs import TrainSpec
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+NAME = "training"
+"""The experiment's name; the model's is `model`, the dataset's `data`, and that of its test rows `eval`."""
+HELD_OUT = 0.1
+"""Share of the rows that is held out where something is to be evaluated and nothing is said about test rows."""
+HELD_OUT_BY = ("test_source", "split", "train_test_split_ratio")
+"""What says in a dataset which rows are held out."""
+OWN = ("method", "model", "dataset", "evaluations", "expect", "rank_rows")
+"""Fields of an experiment that have another form here, or belong to a whole workflow."""
+MODEL_FIELDS = tuple(name for name in Model.model_fields if name not in ("source", "sha256"))
+PARTS = {"config_name", "tokenizer_name"}
+"""Of these the ones that say where another model lies."""
+DATASET_FIELDS = tuple(
+    name
+    for name in Dataset.model_fields
+    if name not in ("source", "sha256", "test_source", "expect", "decontaminate") and not name.startswith(("train_data", "test_data"))
+)
+"""Fields of a dataset that are given beside those of an experiment. Which files there are, `train_data` and `eval_data` say."""
+
+
+def train(
+    model_name_or_path: str | Path | PreTrainedModel,
+    train_data: str | Path | Iterable[Mapping[str, Any]],
+    output_dir: str | Path,
+    *,
+    method: str,
+    eval_data: str | Path | Iterable[Mapping[str, Any]] | None = None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    data_collator: Any = None,
+    overwrite_output_dir: bool = False,
+    **fields: Any,
+) -> dict[str, Any]:
+    """Train a model, and return `final_model_path`, the folder of the (first) trained model, and `eval_metrics` by name.
+
+    `fields` are those of an experiment of `method`, of a dataset (columns, filters, ...) and of a model (revision, ...), as
+    config/README.md has them. The model is a folder, a repository of the Hub, or an object; rows are a file, a URI, or dictionaries.
+    Everything is made below `output_dir` as the workflow would make it, and config.yaml there says the same as a config. What is
+    finished there is not made again; with other settings it is replaced only under `overwrite_output_dir`.
+
+    Raises a polar_tools.errors.PolarError whose message says what to do.
+    """
+    root = Path(output_dir)
+    root.mkdir(parents=True, exist_ok=True)
+    model, rows = _model(model_name_or_path, tokenizer, root), _rows(train_data, root, "train")
+    data = _config(model, rows, None if eval_data is None else _rows(eval_data, root, "eval"), method, fields)
+    plan = Plan(configs.parse(data, str(root / "config.yaml")))
+    trainings = [path for path, made in plan.artifacts.items() if isinstance(made.spec, TrainSpec)]
+    if not overwrite_output_dir:
+        _refuse_another(plan, trainings, root)
+    (root / "config.yaml").write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8", newline="\n")
+    plan.settle(root)
+    with contextlib.chdir(root):  # paths in a spec are below the working directory
+        for path, made in plan.artifacts.items():
+            if made.spec.stage != "report":
+                how = {"preflight": plan.config.experiments[NAME].preflight} if made.spec.stage == "train" else {}
+                options.run_stage(made.spec.stage, Path(path), **how)
+    _link(root, f"{trainings[0]}/{TrainSpec.PAYLOAD}")
+    record = artifact.read_json(root / trainings[0] / "record.json") or {}
+    return {"final_model_path": str(root / "model"), "eval_metrics": record["facts"].get("eval_metrics", {})}
+
+
+def option_fields(method: str | None) -> dict[str, dict[str, type[Frozen]]]:
+    """Group -> field -> the part of the config that has it: what `train` takes besides its own arguments, of one method or of all."""
+    names = discovery.names("methods") if method is None else (discovery.aliases("methods").get(method, method),)
+    shared: dict[str, type[Frozen]] = {name: Experiment for name in Experiment.model_fields if name not in OWN}
+    groups: dict[str, dict[str, type[Frozen]]] = {
+        "Model": dict.fromkeys(MODEL_FIELDS, Model),
+        "Data": dict.fromkeys(DATASET_FIELDS, Dataset),
+        "Training": shared,
+    }
+    for name in names:
+        config: type[Frozen] = discovery.load("methods", name).Config
+        groups[name] = {field: config for field in config.model_fields if field not in Experiment.model_fields}
+    return groups
+
+
+def _config(model: str, train: str, evaluation: str | None, method: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The config that a training on its own is short for."""
+    owners = {field: owner for group in option_fields(method).values() for field, owner in group.items()}
+    if unknown := sorted(set(fields) - set(owners)):
+        raise ConfigError("\n".join(f"unknown field `{name}`{did_you_mean(name, list(owners))}" for name in unknown))
+    parts: dict[type[Frozen], dict[str, Any]] = {Model: {"source": model}, Dataset: {"source": train}}
+    experiment: dict[str, Any] = {"method": method, "model": "model", "dataset": "data"}
+    for name, value in fields.items():
+        parts.get(owners[name], experiment)[name] = value
+    for name in PARTS & set(parts[Model]):
+        parts[Model][name] = _located(parts[Model][name], "model")
+    data = {"models": {"model": parts[Model]}, "datasets": {"data": parts[Dataset]}, "experiments": {NAME: experiment}}
+    _hold_out(parts[Dataset], evaluation, experiment)
+    _name_references(data, discovery.load("methods", discovery.aliases("methods")[method]).Config)
+    return data
+
+
+def _hold_out(dataset: dict[str, Any], evaluation: str | None, experiment: dict[str, Any]) -> None:
+    """Test rows: of a source of their own, or as the dataset's fields say; a share of all where they are needed and nothing is said."""
+    asked = experiment.get("do_eval", False) or experiment.get("eval_strategy", "no") != "no"
+    if evaluation is not None:
+        dataset["test_source"] = evaluation
+    elif asked and not experiment.get("eval_datasets") and not {"split", "train_test_split_ratio"} & set(dataset):
+        dataset["train_test_split_ratio"] = HELD_OUT
+    if set(HELD_OUT_BY) & set(dataset) and "eval_datasets" not in experiment:
+        experiment["eval_datasets"] = {"eval": "data"}
+        experiment.setdefault("do_eval", True)
+
+
+def _name_references(data: dict[str, Any], kind: type[Frozen]) -> None:
+    """Give every other model or dataset that the experiment names by where it lies a name and a section of its own."""
+    experiment = data["experiments"][NAME]
+    for path, ref, place in marked(configs.parse(experiment, NAME, kind), Ref):
+        if place not in ("model", "data"):
+            *above, last = path.split(".")
+            holder = reduce(lambda part, key: part[int(key) if key.isdigit() else key], above, experiment)
+            name = holder[int(last) if last.isdigit() else last] = path.replace(".", "_")
+            if "datasets" in ref.sections:
+                shaped = {key: value for key, value in data["datasets"]["data"].items() if key not in HELD_OUT_BY}
+                data["datasets"][name] = {**shaped, "source": _located(place, "dataset"), "test_source": _located(place, "dataset")}
+            else:
+                data["models"][name] = {"source": _located(place, "model")}
+
+
+def _located(place: str, repo_type: str) -> str:
+    """A file or folder of this machine, or ORG/NAME on the Hub, as a URI."""
+    if "://" in place:
+        return place
+    if Path(place).exists():
+        return f"file://{Path(place).resolve()}"
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", place):
+        return f"hf://{'datasets/' if repo_type == 'dataset' else ''}{place}"
+    raise UserError(f"there is no {place} here, and it is no repository of the Hub (ORG/NAME) either")
+
+
+def _model(given: str | Path | PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, root: Path) -> str:
+    """The URI of a model; one that is given as an object is saved first."""
+    if isinstance(given, str | Path):
+        if tokenizer is not None:
+            raise ConfigError("`tokenizer` goes with a model that is an object; of a folder or repository name `tokenizer_name`")
+        return _located(str(given), "model")
+    if tokenizer is None:
+        raise ConfigError("a model that is an object needs its `tokenizer`")
+    folder = root / "given" / "model"
+    given.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return f"file://{folder.resolve()}"
+
+
+def _rows(given: str | Path | Iterable[Mapping[str, Any]], root: Path, name: str) -> str:
+    """The URI of rows; dictionaries are written first."""
+    if isinstance(given, str | Path):
+        return _located(str(given), "dataset")
+    file = root / "given" / f"{name}.jsonl"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in given), encoding="utf-8", newline="\n")
+    return f"file://{file.resolve()}"
+
+
+def _refuse_another(plan: Plan, trainings: Sequence[str], root: Path) -> None:
+    """Raise UserError where a training is finished in `root` that isn't the one that is asked for."""
+    for path in trainings:
+        made = plan.artifacts[path]
+        records = artifact.Records(root)
+        if (root / path / "manifest.json").is_file() and not artifact.is_done(root / path, made.spec, made.frozen, records):
+            raise UserError(
+                f"{root} holds a finished training with other settings or data; choose another --output-dir, or replace it with "
+                "--overwrite-output-dir"
+            )
+
+
+def _link(root: Path, target: str) -> None:
+    """`root`/model, where people look for it."""
+    link = root / "model"
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)
