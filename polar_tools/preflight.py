@@ -8,7 +8,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from polar_tools import discovery, modeling
 from polar_tools.artifact import Records, canonical, read_json
 from polar_tools.checks.base import BY_METHOD, Outcome, not_applicable
-from polar_tools.errors import PolarError, PreflightError
+from polar_tools.errors import PolarError, PreflightError, first_line
 from polar_tools.specs import TrainSpec, freeze
 from polar_tools.training.trial import Trial
 from polar_tools.version import __version__
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
 NAME = "preflight.json"
 """The file of a training that remembers what passed."""
+BROKEN = "the check came to no end; what ended it would end the training too, unless it is only too little memory for 8 rows at once"
 LIBRARIES = (*modeling.LIBRARIES, "accelerate", "peft", "trl")
 
 Findings = Mapping[str, Outcome]
@@ -81,7 +81,7 @@ def _made(check: ModuleType, trial: Trial) -> Outcome:
     except PolarError:
         raise
     except Exception as error:
-        return Outcome("failed", f"{type(error).__name__}: {str(error).strip() or 'no message'}")
+        return Outcome("failed", f"{type(error).__name__}: {first_line(error)}", BROKEN)
     return outcome
 
 
@@ -107,13 +107,19 @@ def table(findings: Findings) -> str:
 
 def as_dict(findings: Findings) -> dict[str, Any]:
     """The outcomes for programs."""
-    return {name: {**asdict(outcome), "title": discovery.load("checks", name).TITLE} for name, outcome in findings.items()}
+    return {
+        name: {"result": outcome.result, "figure": outcome.figure, "title": discovery.load("checks", name).TITLE}
+        for name, outcome in findings.items()
+    }
 
 
 def refuse(findings: Findings) -> None:
     """Raise PreflightError for what failed."""
     failed = {name: outcome for name, outcome in findings.items() if outcome.result == "failed"}
-    told = [f"{name}: {outcome.figure}\n  which means: {discovery.load('checks', name).MEANS}" for name, outcome in failed.items()]
+    told = [
+        f"{name}: {outcome.figure}\n  which means: {outcome.means or discovery.load('checks', name).MEANS}"
+        for name, outcome in failed.items()
+    ]
     if failed:
         raise PreflightError(
             "\n".join(["the preflight failed, and nothing is trained:", *told, "docs/preflight.md says more; `preflight: off` goes on"])

@@ -31,6 +31,8 @@ class Outcome:
 
     result: Result
     figure: str
+    means: str = ""
+    """What it means, where it isn't what the check says."""
 
 
 def judged(passed: bool, figure: str) -> Outcome:
@@ -45,7 +47,7 @@ def not_applicable(why: str) -> Outcome:
 
 def tolerance(config: Config, kind: tuple[float, float]) -> float:
     """The smaller of two shares where all is computed in 32 bits, the larger elsewhere."""
-    whole = config.dtype == "float32" and not (config.bf16 or config.fp16)
+    whole = config.dtype == "float32" and not (config.bf16 or config.fp16 or config.quantization)
     return kind[0] if whole else kind[1]
 
 

@@ -55,7 +55,9 @@ def _fields(config: Config) -> Iterator[str]:
     """Fields that decide how is trained. Those that decide on tokens have done so: what became of them is the business of `same_ids`."""
     for name, field in type(config).model_fields.items():
         marks = [mark for mark in field.metadata if isinstance(mark, Slice)]
-        if name not in (*OF_THE_STAGE, *_left_open(config)) and (not marks or (marks[0].train and "tokenize" not in marks[0].stages)):
+        if name not in (*OF_THE_STAGE, *BY_OTHER_NAMES, *_left_open(config)) and (
+            not marks or (marks[0].train and "tokenize" not in marks[0].stages)
+        ):
             yield name
 
 
@@ -202,6 +204,7 @@ READ: dict[str, Callable[[Trainer], Any]] = {
     "fp16": lambda trainer: trainer.accelerator.mixed_precision == "fp16",
     "use_peft": lambda trainer: next(adapters.inside(trainer.model), None) is not None,
     "quantization": _bits,
+    "dataloader_pin_memory": lambda trainer: trainer.args.dataloader_pin_memory if trainer.args.n_gpu else Unseen.UNKNOWN,
 }
 """Field -> how it is read back, where something else than the trainer's arguments uses it."""
 SETTLED = ("base_model_name_or_path", "inference_mode", "target_modules", "exclude_modules", "total_step")
@@ -209,7 +212,12 @@ SETTLED = ("base_model_name_or_path", "inference_mode", "target_modules", "exclu
 OF_THE_OPTIMIZER = ("adam_beta1", "adam_beta2", "adam_epsilon")
 """Fields that optimizers who aren't Adam may have otherwise, unless they are given."""
 OF_THE_STAGE = (
-    *("method", "extra_args", "peft_args", "peft_type", "merge_adapter", "do_train", "do_eval", "is_resume", "resume_from_checkpoint"),
-    *("metric_for_best_model", "early_stopping_patience", "early_stopping_threshold", "attn_fallback"),
+    *("method", "do_train", "do_eval", "is_resume", "resume_from_checkpoint", "merge_adapter", "attn_fallback"),
+    *("metric_for_best_model", "early_stopping_patience", "early_stopping_threshold"),
 )
-"""Fields that train reads itself, or that are looked at one by one."""
+"""Fields that train reads itself."""
+BY_OTHER_NAMES = (
+    *("extra_args", "peft_args", "peft_type", "lora_r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora"),
+    *("target_modules", "modules_to_save"),
+)
+"""Fields that are looked at under the names that they have in the objects."""

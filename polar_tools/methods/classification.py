@@ -89,7 +89,7 @@ def build_trainer(
     args = base.arguments(TrainingArguments, config, **run)
     sets = {name: _labelled(rows) for name, rows in (evaluation or {}).items()} or None
     collator = DataCollatorWithPadding(processor)
-    return Trainer(
+    trainer = Trainer(
         model=model,
         args=args,
         train_dataset=_labelled(train),
@@ -98,6 +98,8 @@ def build_trainer(
         data_collator=collator,
         callbacks=callbacks,
     )
+    trainer.loss_is_scaled_for_ga = False  # a batch's mean, though the model's `forward` says that it takes `num_items_in_batch`
+    return trainer
 
 
 def _labelled(rows: Dataset) -> Dataset:

@@ -85,10 +85,13 @@ def watching(model: torch.nn.Module) -> Iterator[Received]:
 
 @contextmanager
 def still(model: torch.nn.Module) -> Iterator[None]:
-    """Keep dropout off, whatever a trainer says."""
+    """Keep dropout off, whatever others say. Layers of bitsandbytes have none, and compute in another way when they don't train."""
     model.eval()
-    vars(model)["train"] = lambda mode=True: model
+    for module in model.modules():
+        module.training = type(module).__module__.startswith("bitsandbytes.")
+    own = vars(model)
+    own["train"] = own["eval"] = lambda mode=True: model
     try:
         yield
     finally:
-        del vars(model)["train"]
+        del own["train"], own["eval"]
