@@ -42,6 +42,10 @@ class Material(Topic):
     """Longest row in tokens; nothing is cut where it is not given. Of rows with several sequences each is cut on its own."""
     on_too_long: Rendered[Literal["fail", "drop", "cut_right", "cut_left"]] = "fail"
     """What happens to a row of more than `max_length` tokens."""
+    tokenizer_max_len: Rendered[PositiveInt | None] = None
+    """The longest text that the saved tokenizer takes, as its `model_max_length`; the tokenizer's own without it. It cuts no row here."""
+    padding_side: Rendered[Literal["left", "right"] | None] = None
+    """The side on which the saved tokenizer pads, and a trainer whose batches it pads; the tokenizer's own without it."""
 
     @model_validator(mode="after")
     def _each_row_and_seed_once(self) -> Self:

@@ -81,7 +81,7 @@ def run(spec: TokenizeSpec, folder: Path) -> Facts:
     for data in (config.dataset, *config.eval_datasets.values()):
         base.check_columns(config, method.COLUMNS, datasets.schema(Path(data)).names)
     architectures.check_fits(config.method, architectures.usable(config.model, config))
-    processor = method.set_up(config, modeling.load_processor(config.model, method, config))
+    processor = method.set_up(config, _limited(config, modeling.load_processor(config.model, method, config)))
     features = method.features(config, datasets.rows(prepared, _columns(method, Path(config.dataset))))
     _save(processor, features, folder / spec.PAYLOAD)
     rendering = Rendering(config, method, processor, features)
@@ -102,6 +102,15 @@ def run(spec: TokenizeSpec, folder: Path) -> Facts:
     length = {name: report["length"][name] for name in (*measures.QUANTILES, "mean")}
     origins = (tokens.ORIGINS, *(f"{tokens.EVALUATION}/{name}/{tokens.ORIGINS}" for name in watched))
     return Facts(recorded={**told, "length": length}, volatile=origins)
+
+
+def _limited(config: base.Config, processor: Any) -> Any:
+    """`processor` with the length and the side of padding that `config` asks for."""
+    tokenizer = modeling.tokenizer_of(processor)
+    tokenizer.model_max_length = config.tokenizer_max_len or tokenizer.model_max_length
+    if config.padding_side is not None:
+        tokenizer.padding_side = tokenizer.init_kwargs["padding_side"] = config.padding_side  # only what is in the latter is saved
+    return processor
 
 
 def _save(processor: Any, features: base.Features, folder: Path) -> None:
