@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,16 +22,20 @@ def generate(
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     for batch in _by_length([len(prompt) for prompt in prompts]):
         ids, mask = _pad([prompts[row] for row in batch], pad, left=True)
-        with torch.inference_mode():
-            output = model.generate(
-                input_ids=ids.to(model.device),
-                attention_mask=mask.to(model.device),
-                pad_token_id=pad,
-                **{"eos_token_id": tokenizer.eos_token_id, **generation},
-            )
-        for row, text in zip(batch, tokenizer.batch_decode(output[:, ids.shape[1] :], skip_special_tokens=True), strict=True):
-            texts[row] = text.strip()
+        written = continuations(model, tokenizer, {"input_ids": ids, "attention_mask": mask}, generation)
+        for row, text in zip(batch, written, strict=True):
+            texts[row] = text
     return texts
+
+
+def continuations(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, inputs: Mapping[str, Any], generation: dict[str, Any]
+) -> list[str]:
+    """The text that follows each row of `inputs`, tensors that are filled up on the left, without special tokens and outer blanks."""
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    with torch.inference_mode():
+        output = model.generate(**_on(model, inputs), pad_token_id=pad, **{"eos_token_id": tokenizer.eos_token_id, **generation})
+    return [text.strip() for text in tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)]
 
 
 def reference_losses(model: PreTrainedModel, examples: Sequence[dict[str, list[int]]]) -> list[tuple[float, int]]:
@@ -39,17 +43,29 @@ def reference_losses(model: PreTrainedModel, examples: Sequence[dict[str, list[i
     results: list[tuple[float, int]] = [(0.0, 0)] * len(examples)
     for batch in _by_length([len(example["input_ids"]) for example in examples]):
         ids, mask = _pad([examples[row]["input_ids"] for row in batch], 0)
-        targets = _pad([examples[row]["labels"] for row in batch], IGNORED)[0][:, 1:].to(model.device)
-        trained = targets.ne(IGNORED)
-        columns = trained.any(0).nonzero().flatten()
-        with torch.inference_mode():
-            logits = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), logits_to_keep=columns).logits
-        losses = torch.nn.functional.cross_entropy(
-            logits.float().transpose(1, 2), targets[:, columns], ignore_index=IGNORED, reduction="none"
-        )
-        for place, row in enumerate(batch):
-            results[row] = (float(losses[place].sum()), int(trained[place].sum()))
+        targets = _pad([examples[row]["labels"] for row in batch], IGNORED)[0]
+        for row, loss in zip(batch, losses(model, {"input_ids": ids, "attention_mask": mask}, targets), strict=True):
+            results[row] = loss
     return results
+
+
+def losses(model: PreTrainedModel, inputs: Mapping[str, Any], labels: torch.Tensor) -> list[tuple[float, int]]:
+    """Summed cross-entropy in nats and number of trained tokens of each row of `inputs`; the head runs only where that is needed."""
+    targets = labels[:, 1:].to(model.device)
+    trained = targets.ne(IGNORED)
+    columns = trained.any(0).nonzero().flatten()
+    with torch.inference_mode():
+        logits = model(**_on(model, inputs), logits_to_keep=columns).logits
+    found = torch.nn.functional.cross_entropy(logits.float().transpose(1, 2), targets[:, columns], ignore_index=IGNORED, reduction="none")
+    return [(float(loss), int(count)) for loss, count in zip(found.sum(1), trained.sum(1), strict=True)]
+
+
+def _on(model: PreTrainedModel, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """`inputs` where the model is; numbers that aren't whole, such as pixels, in its type."""
+    return {
+        name: value.to(model.device, model.dtype if value.is_floating_point() else None) if isinstance(value, torch.Tensor) else value
+        for name, value in inputs.items()
+    }
 
 
 def label_losses(
