@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import polar_tools
-from polar_tools import discovery
+from polar_tools import discovery, preferences
 from polar_tools.experiment.adapting import Adapting
 from polar_tools.experiment.loading import Loading
 from polar_tools.experiment.material import Material
@@ -111,6 +111,14 @@ HANDLED = {
     *("system_prompt", "chat_template", "prompt_template", "add_eos_token"),  # tokenize
     *("pooling_mode", "dense_out_features", "normalize_embeddings", "query_prompt", "document_prompt"),  # sentence_transformer, as
     *("loss", "matryoshka_dims", "batch_sampler", "evaluator", "pos_weight"),  # tests/unit/test_embeddings.py sees
+    *(
+        *preferences.Lengths.model_fields,
+        *preferences.Referenced.model_fields,
+        "loss_type",
+        "loss_weights",
+        "label_smoothing",
+    ),  # dpo, orpo,
+    *("desirable_weight", "undesirable_weight", "center_rewards_coefficient"),  # kto and reward, as tests/unit/test_preference.py sees
 }
 """Fields that do their work elsewhere: tests/unit/test_options.py sees that they do."""
 

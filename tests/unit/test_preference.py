@@ -38,7 +38,7 @@ def trainer_of(method: ModuleType, rows: list[dict[str, Any]], assets: Path, fol
     given = {"per_device_train_batch_size": len(rows), "max_steps": 1, "train_sampling_strategy": "sequential", "learning_rate": 0.1}
     config = method.Config(**{**SHARED, **given, **fields})
     path = str(assets / "assets" / kind)
-    processor = method.set_up(config, modeling.load_tokenizer(path))
+    processor = method.set_up(config, modeling.load_processor(path, method, config))
     torch.manual_seed(0)
     model = modeling.load_model(path, method, config, method.features(config, rows), adapter=True)
     examples = shown(method, rows, processor, **fields)
@@ -183,6 +183,29 @@ def test_a_reference_that_follows_survives_an_interruption(method: ModuleType, r
     for one in ("model", "ref_model"):
         pairs = zip(getattr(whole, one).parameters(), getattr(again, one).parameters(), strict=True)
         assert all(torch.equal(*pair) for pair in pairs), one
+
+
+REACHING = {
+    dpo: {
+        **{"beta": 0.3, "loss_type": ["robust", "sft"], "loss_weights": [1.0, 0.5], "label_smoothing": 0.2, "disable_dropout": False},
+        **{"sync_ref_model": True, "ref_model_mixup_alpha": 0.9, "ref_model_sync_steps": 7},
+    },
+    orpo: {"beta": 0.3, "disable_dropout": False},
+    kto: {
+        **{"beta": 0.3, "loss_type": "apo_zero_unpaired", "desirable_weight": 1.5, "undesirable_weight": 0.5, "disable_dropout": False},
+        **{"precompute_ref_log_probs": True},
+    },
+    reward: {"center_rewards_coefficient": 0.01, "disable_dropout": False},
+}
+
+
+@pytest.mark.parametrize("method", REACHING, ids=lambda method: method.__name__)
+def test_every_option_reaches_the_trainer_and_nothing_else_decides(method: ModuleType, assets: Path, tmp_path: Path) -> None:
+    trainer = trainer_of(method, ANSWERS if method is kto else PAIRS, assets, tmp_path, **REACHING[method])
+    assert {name: getattr(trainer.args, name) for name in REACHING[method]} == REACHING[method]
+    assert (trainer.args.bf16, trainer.args.gradient_checkpointing, trainer.args.max_length or None) == (False, False, None)
+    kept = ("beta", "label_smoothing", "loss_weights", "desirable_weight", "undesirable_weight")
+    assert all(getattr(trainer, name) == REACHING[method][name] for name in kept if name in REACHING[method])
 
 
 def test_pairs_are_grouped_by_length(assets: Path, tmp_path: Path) -> None:
