@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import EvalPrediction, PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
 
-ALIASES = ("encoder_decoder", "summarization")
+ALIASES = ()
 
 
 class Config(base.Config):
