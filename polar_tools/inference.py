@@ -23,20 +23,23 @@ def generate(
     """
     texts = [""] * len(prompts)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    continues = not model.config.is_encoder_decoder
     for batch in _by_length([len(prompt) for prompt in prompts]):
-        ids, mask = _pad([prompts[row] for row in batch], pad, left=continues)
-        with torch.inference_mode():
-            output = model.generate(
-                input_ids=ids.to(model.device),
-                attention_mask=mask.to(model.device),
-                pad_token_id=pad,
-                **{"eos_token_id": tokenizer.eos_token_id, **generation},
-            )
-        answers = output[:, ids.shape[1] :] if continues else output
-        for row, text in zip(batch, tokenizer.batch_decode(answers, skip_special_tokens=True), strict=True):
-            texts[row] = text.strip()
+        ids, mask = _pad([prompts[row] for row in batch], pad, left=not model.config.is_encoder_decoder)
+        written = continuations(model, tokenizer, {"input_ids": ids, "attention_mask": mask}, generation)
+        for row, text in zip(batch, written, strict=True):
+            texts[row] = text
     return texts
+
+
+def continuations(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, inputs: Mapping[str, Any], generation: Mapping[str, Any]
+) -> list[str]:
+    """The text that follows each row of `inputs`, tensors that are filled up on the left, without special tokens and outer blanks."""
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    with torch.inference_mode():
+        output = model.generate(**_on(model, inputs), pad_token_id=pad, **{"eos_token_id": tokenizer.eos_token_id, **generation})
+    answers = output if model.config.is_encoder_decoder else output[:, inputs["input_ids"].shape[1] :]
+    return [text.strip() for text in tokenizer.batch_decode(answers, skip_special_tokens=True)]
 
 
 def reference_losses(model: PreTrainedModel, examples: Sequence[Mapping[str, list[int]]]) -> list[tuple[float, int]]:
@@ -44,13 +47,28 @@ def reference_losses(model: PreTrainedModel, examples: Sequence[Mapping[str, lis
     results: list[tuple[float, int]] = [(0.0, 0)] * len(examples)
     for batch in _by_length([len(example["input_ids"]) for example in examples]):
         ids, mask = _pad([examples[row]["input_ids"] for row in batch], 0)
-        targets = _pad([examples[row]["labels"] for row in batch], IGNORED)[0][:, 1:].to(model.device)
-        columns = targets.ne(IGNORED).any(0).nonzero().flatten()
-        with torch.inference_mode():
-            logits = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), logits_to_keep=columns).logits
-        for row, loss, tokens, _ in zip(batch, *_sums(logits, targets[:, columns]), strict=True):
-            results[row] = (loss, tokens)
+        targets = _pad([examples[row]["labels"] for row in batch], IGNORED)[0]
+        for row, loss in zip(batch, losses(model, {"input_ids": ids, "attention_mask": mask}, targets), strict=True):
+            results[row] = loss
     return results
+
+
+def losses(model: PreTrainedModel, inputs: Mapping[str, Any], labels: torch.Tensor) -> list[tuple[float, int]]:
+    """Summed cross-entropy in nats and number of trained tokens of each row of `inputs`; the head runs only where that is needed."""
+    targets = labels[:, 1:].to(model.device)
+    columns = targets.ne(IGNORED).any(0).nonzero().flatten()
+    with torch.inference_mode():
+        logits = model(**_on(model, inputs), logits_to_keep=columns).logits
+    found, counts, _ = _sums(logits, targets[:, columns])
+    return list(zip(found, counts, strict=True))
+
+
+def _on(model: PreTrainedModel, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """`inputs` where the model is; numbers that aren't whole, such as pixels, in its type."""
+    return {
+        name: value.to(model.device, model.dtype if value.is_floating_point() else None) if isinstance(value, torch.Tensor) else value
+        for name, value in inputs.items()
+    }
 
 
 def target_losses(model: PreTrainedModel, examples: Sequence[Mapping[str, list[int]]]) -> list[tuple[float, int]]:
@@ -99,6 +117,12 @@ def _sums(logits: torch.Tensor, targets: torch.Tensor) -> tuple[list[float], lis
     losses = torch.nn.functional.cross_entropy(logits.float().transpose(1, 2), targets, ignore_index=IGNORED, reduction="none")
     best = [row[kept].tolist() for row, kept in zip(logits.argmax(-1), there, strict=True)]
     return losses.sum(1).tolist(), there.sum(1).tolist(), best
+
+
+def rewards(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sequences: Sequence[list[int]]) -> list[float]:
+    """The one number that a reward model gives each sequence of token ids."""
+    model.config.get_text_config().pad_token_id = tokenizer.pad_token_id or 0  # a decoder reads it off the last token that isn't this
+    return [float(reward) for reward in head_outputs(model, tokenizer, [{"input_ids": ids} for ids in sequences])[:, 0]]
 
 
 def _by_length(lengths: Sequence[int]) -> Iterator[list[int]]:

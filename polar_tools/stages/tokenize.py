@@ -84,6 +84,7 @@ def run(spec: TokenizeSpec, folder: Path) -> Facts:
     processor = method.set_up(config, _limited(config, modeling.load_processor(config.model, method, config)))
     features = method.features(config, datasets.rows(prepared, _columns(method, Path(config.dataset))))
     _save(processor, features, folder / spec.PAYLOAD)
+    modeling.keep_pictures(config.model, folder / spec.PAYLOAD)
     rendering = Rendering(config, method, processor, features)
     settings, aside = _settings(spec, folder), folder.with_name(f".{folder.name}.aside")
     made = _make(rendering, prepared, settings, folder, aside)
