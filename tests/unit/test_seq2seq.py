@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, BertTokenizer, EncoderDecoderModel, T5Config, T5ForConditionalGeneration, set_seed
 
-from polar_tools.errors import ConfigError
+from polar_tools.errors import ConfigError, DataError
 from tests.cases import seq2seq as case
 from tests.training import Trial
 
@@ -109,6 +109,12 @@ def test_a_decoder_must_know_how_to_begin(models: Path, tmp_path: Path) -> None:
     named = Trial("seq2seq", folder, ROWS, tmp_path, decoder_start_token="<pad>")
     named.trainer()
     assert named.model.config.decoder_start_token_id == named.processor.pad_token_id
+
+
+def test_which_length_was_exceeded_is_said(models: Path, tmp_path: Path) -> None:
+    trial = Trial("seq2seq", models / "bart", ROWS, tmp_path, max_length=40, max_target_length=3)
+    with pytest.raises(DataError, match="the `target` of a row has .* tokens, more than max_target_length 3; raise it"):
+        trial.trainer()
 
 
 @pytest.mark.parametrize(
