@@ -1,11 +1,13 @@
 """sentence_transformer and cross_encoder: losses and their options, what is saved, what is refused."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from polar_tools import discovery, modeling
+from polar_tools.cli import explain
 from polar_tools.config import Config as Whole
 from polar_tools.errors import ConfigError, DataError
 from polar_tools.losses import base as losses
@@ -323,3 +325,19 @@ def test_a_score_must_be_one(assets: Path) -> None:
     row = {"sentence1": "a", "sentence2": "b", "score": 4}
     with pytest.raises(RowError, match="its score is 4, and a score must lie between 0 and 1"):
         cross_encoder.render(config, tokenizer, {"num_labels": 1}, [row])
+
+
+def test_without_sentence_transformers_a_person_reads_what_to_install(assets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "sentence_transformers" or "trainers.sentence_" in name]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    with pytest.raises(ModuleNotFoundError) as raised:
+        loaded(settings(assets))
+    message, status = explain(raised.value)
+    assert ("`sentence_transformers` is not installed" in message, "embed" in message, status) == (True, True, 2)
+
+
+def test_memory_and_precision_options_reach_the_model(assets: Path, tmp_path: Path) -> None:
+    built = trainer(settings(assets, activation_checkpointing=True, bf16=True), rows(*PAIRS), tmp_path)
+    built.train()
+    assert built.model[0].model.is_activation_checkpointing
