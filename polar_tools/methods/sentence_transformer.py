@@ -193,7 +193,7 @@ def _loss(config: Config, options: losses.Options, model: SentenceTransformer, r
 
     loss: nn.Module = discovery.load("losses", options.name).build(options, model, classes)
     if isinstance(options, losses.Guided):
-        refuse_misread(model, loss.guide, rows["anchor"][:])
+        refuse_misread(model, loss.guide, rows)
     if not config.matryoshka_dims:
         return loss
     size = model.get_embedding_dimension()
