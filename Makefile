@@ -14,6 +14,7 @@ run: $(VENV)/installed-run  ## the default workflow
 
 data: $(VENV)/installed-run  ## what config/examples/shapes is made from and no pypi:// source gives, into data/: see docs/data.md
 	PATH="$(abspath $(BIN)):$$PATH" python examples/fetch_data.py data
+	PATH="$(abspath $(BIN)):$$PATH" python examples/make_vision_model.py data/tiny-gemma3 data/emoji/metadata.jsonl
 
 test: $(VENV)/installed-test  ## the fast tests
 	PATH="$(abspath $(BIN)):$$PATH" pytest -n 2 -m "not slow and not gpu and not slurm"
