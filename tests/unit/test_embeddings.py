@@ -255,6 +255,18 @@ def test_a_text_longer_than_the_model_reads_is_no_surprise(assets: Path) -> None
         sentence_transformer.check(config, tokenizer, row, whole)
 
 
+@pytest.mark.parametrize("method", [sentence_transformer, cross_encoder])
+def test_where_texts_are_cut_is_saved(method: Any, assets: Path, tmp_path: Path) -> None:
+    side = {"on_too_long": "cut_left"} if method is sentence_transformer else {}
+    config = settings(assets, method, max_length=7, **side)
+    _, tokenizer = loaded(config, method)
+    tokenizer.save_pretrained(tmp_path)
+    again = modeling.load_processor(str(tmp_path), method, config)
+    assert (again.model_max_length, again.truncation_side) == (7, "left" if side else "right")
+    with pytest.raises(ValueError, match="tokenizer_max_len would be ignored"):
+        settings(assets, method, tokenizer_max_len=7)
+
+
 def test_similar_texts_that_all_look_alike_are_found_last() -> None:
     predictions = sentence_transformer._place(
         {"anchor": "a", "positive": "b"}, ["b", "c", "d"], {"b": 0, "c": 1, "d": 2}, [0.5, 0.5, 0.5], {0}
