@@ -60,9 +60,9 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python 3.11 with venv is needed: apt-get install python3.11-venv, or make PYTHON=/path/to/python3.11" >&2; exit 1; }
 
 $(VENV)/installed-run: $(VENV)/bin/python pyproject.toml envs/cpu.txt
-	$(INSTALL) ".[s3,workflow,prepare,train,evaluate]"
+	$(INSTALL) ".[s3,workflow,prepare,train,embed,evaluate]"
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/bin/python pyproject.toml envs/cpu.txt
-	$(INSTALL) ".[s3,workflow,prepare,train,evaluate,dvc,dev]"
+	$(INSTALL) ".[s3,workflow,prepare,train,embed,quantize,optimizers,evaluate,dvc,dev]"
 	@touch $@ $(VENV)/installed-run

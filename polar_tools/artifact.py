@@ -28,7 +28,7 @@ OWN = ("spec.json", "record.json", "manifest.json", ".work.json")
 class Facts:
     """What a stage found out: `recorded` is the same in every run of the same work, `measured` differs from run to run.
 
-    Files below the folders in `volatile` may differ too: they are hashed into the manifest, not into the record.
+    Files that `volatile` names, or that lie below its folders, may differ too: they are hashed into the manifest, not into the record.
     """
 
     recorded: dict[str, Any] = field(default_factory=dict)
@@ -215,7 +215,7 @@ def _set_aside(folder: Path, stage: str) -> None:
 def _write_record(folder: Path, origin: dict[str, Any], facts: Facts, libraries: Iterable[str]) -> None:
     from importlib import metadata
 
-    stable = [name for name in files_of(folder, origin["spec"]["stage"]) if not name.startswith(_folders(facts.volatile))]
+    stable = [name for name in files_of(folder, origin["spec"]["stage"]) if not is_volatile(name, facts.volatile)]
     record = {
         **origin,
         "files": {name: _entry(folder / name) for name in stable},
@@ -231,7 +231,7 @@ def _circumstances(folder: Path, spec: Spec, facts: Facts, started: datetime, se
     import resource
     import socket
 
-    volatile = [name for name in files_of(folder, spec.stage) if name.startswith(_folders(facts.volatile))]
+    volatile = [name for name in files_of(folder, spec.stage) if is_volatile(name, facts.volatile)]
     return {
         "files": {name: _entry(folder / name) for name in volatile},
         "local_files": {path: _signature(Path(path)) for path in spec.local_files()},
@@ -248,8 +248,9 @@ def _circumstances(folder: Path, spec: Spec, facts: Facts, started: datetime, se
     }
 
 
-def _folders(volatile: Iterable[str]) -> tuple[str, ...]:
-    return tuple(f"{name}/" for name in volatile)
+def is_volatile(name: str, volatile: Iterable[str]) -> bool:
+    """Whether a file is one of `volatile`, or lies below one of its folders."""
+    return any(name == one or name.startswith(f"{one}/") for one in volatile)
 
 
 def _entry(path: Path) -> dict[str, Any]:

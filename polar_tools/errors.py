@@ -48,3 +48,8 @@ class UnfinishedError(PolarError):
     """Work was interrupted and saved; the same command goes on."""
 
     exit_status = 75
+
+
+def first_line(error: Exception) -> str:
+    """What an error of a library says first; the rest is seldom for people."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

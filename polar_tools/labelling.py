@@ -105,6 +105,11 @@ def continued(tokenizer: PreTrainedTokenizerBase, rows: Sequence[tuple[str, str]
     return examples
 
 
+def asked(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Dialogue]) -> list[list[int]]:
+    """Ids of each dialogue through what makes the model write its next turn."""
+    return [encoding.ids for encoding in _encode(backend(tokenizer), templates.asked(tokenizer, rows))]
+
+
 def plain(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], ends: Sequence[int]) -> list[Example]:
     """Ids of each text between what the tokenizer begins texts with and `ends`; all of them are trained on."""
     opening = list(marks(tokenizer).opening)

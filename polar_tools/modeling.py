@@ -1,13 +1,16 @@
-"""Load models and tokenizers, attach adapters. What a run depends on besides its data is set here: seeds, threads, device."""
+"""Load models and tokenizers, save and merge them. What a run depends on besides its data is set here: seeds, threads, device."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polar_tools.errors import ConfigError, UserError, WorldError
+from polar_tools import adapters, architectures, quantization
+from polar_tools.errors import ConfigError, UserError, WorldError, first_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 
 PICTURES = "AutoModelForImageTextToText"
 """The class of models that take pictures besides text."""
+FALLBACKS = ("sdpa", "eager")
+"""The kernels of torch, best first."""
 LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors")
 
 
@@ -34,26 +39,16 @@ def seed_everything(seed: int, threads: int, gpus: int = 0) -> None:
         )
 
 
-def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
-    """The tokenizer in a folder; raises UserError where there is none."""
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(path, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise UserError(f"there is no tokenizer that transformers can load in {path}: {_first_line(error)}") from error
-
-
-def load_processor(path: str, method: Any) -> Any:
+def load_processor(path: str, method: Any, config: Config) -> Any:
     """What makes a model's inputs of rows: the tokenizer in a folder, or, for a model of pictures, its processor."""
-    from transformers import AutoProcessor
+    from transformers import AutoProcessor, AutoTokenizer
 
-    if method.MODEL_CLASS != PICTURES:
-        return load_tokenizer(path)
+    kind, what = (AutoProcessor, "processor of pictures") if method.MODEL_CLASS == PICTURES else (AutoTokenizer, "tokenizer")
+    path = architectures.usable(path, config)
     try:
-        return AutoProcessor.from_pretrained(path, local_files_only=True)
+        return kind.from_pretrained(path, local_files_only=True, trust_remote_code=config.trust_remote_code)
     except (OSError, ValueError) as error:
-        raise UserError(f"there is no processor of pictures that transformers can load in {path}: {_first_line(error)}") from error
+        raise UserError(f"there is no {what} that transformers can load in {path}: {first_line(error)}") from error
 
 
 def keep_pictures(model: str, folder: Path) -> None:
@@ -78,66 +73,88 @@ def load_model(path: str, method: Any, config: Config, features: Features, adapt
 
     `features` are settings that the data decide, such as the labels of a new head.
     """
-    model = pretrained(path, method.MODEL_CLASS, config, features)
-    return method.wrap(config, attach_adapter(model, config, path, method.TASK_TYPE) if adapter else model, path)
+    architectures.check_fits(config.method, architectures.usable(path, config))
+    model = pretrained(path, method.MODEL_CLASS, config, features, quantized=adapter)
+    if adapter and next(adapters.inside(model), None) is not None:
+        raise ConfigError(f"model: the adapter in {path} can't be merged into its base, so nothing more can be trained on it")
+    if adapter and config.use_peft:
+        model = adapters.attach(quantization.ready(model, config), config, path, method.TASK_TYPE)
+    return method.wrap(config, model, path)
 
 
-def pretrained(path: str, model_class: str, config: Config, features: Features) -> PreTrainedModel:
-    """In the type and with the attention that `config` names; an adapter is merged into its base."""
+def pretrained(path: str, model_class: str, config: Config, features: Features, quantized: bool = False) -> PreTrainedModel:
+    """In the type and with the attention that `config` names; an adapter is merged into its base where it can be."""
+    adapter = Path(path) / "adapter_config.json"
+    if not adapter.is_file():
+        path = architectures.usable(path, config)
+        bits = quantization.options(config, path, model_class, features) if quantized else {}
+        return _whole(path, model_class, config, features, bits)
+    if quantized and config.quantization:
+        raise ConfigError(f"quantization: the model in {path} is an adapter; train it with `merge_adapter: true` first")
+    from peft import PeftConfig, PeftModel
+
+    base = pretrained(json.loads(adapter.read_bytes())["base_model_name_or_path"], model_class, config, features)
+    made = PeftConfig.from_pretrained(path)
+    made.task_type = None  # it may be another one now: a reward model that starts from a language model has another head
+    adapted = PeftModel.from_pretrained(base, path, config=made)
+    return adapted.merge_and_unload() if adapters.can_merge(adapted) else adapted
+
+
+def _whole(path: str, model_class: str, config: Config, features: Features, bits: dict[str, Any]) -> PreTrainedModel:
+    """A model's own weights. Where `attn_fallback` allows it, another attention is tried if the first can't be had, and said."""
     import torch
     import transformers
 
-    adapter = Path(path) / "adapter_config.json"
-    if adapter.is_file():
-        from peft import PeftConfig, PeftModel
-
-        base = pretrained(json.loads(adapter.read_bytes())["base_model_name_or_path"], model_class, config, features)
-        made = PeftConfig.from_pretrained(path)
-        made.task_type = None  # it may be another one now: a reward model that starts from a language model has another head
-        return PeftModel.from_pretrained(base, path, config=made).merge_and_unload()
-    options = {"dtype": getattr(torch, config.dtype), "attn_implementation": config.attn_implementation, "local_files_only": True}
-    try:
-        model = getattr(transformers, model_class).from_pretrained(path, **options, **features)
-    except (OSError, ValueError, ImportError) as error:
-        raise UserError(f"the model in {path} can't be loaded as {model_class}: {_first_line(error)}") from error
-    return model.to("cuda" if config.gpus else "cpu")
-
-
-def attach_adapter(model: PreTrainedModel, config: Config, base: str, task_type: str) -> PreTrainedModel:
-    """`model` with a new LoRA adapter, if `config` asks for one; raises ConfigError where its target modules match nothing."""
-    if not config.use_peft:
-        return model
-    from peft import LoraConfig, get_peft_model
-
-    targets = config.lora_target_modules
-    lora = LoraConfig(
-        r=config.lora_r,
-        lora_alpha=config.lora_alpha,
-        lora_dropout=config.lora_dropout,
-        target_modules=targets if isinstance(targets, str) else list(targets),
-        modules_to_save=list(config.lora_modules_to_save) or None,
-        task_type=task_type,
-    )
-    try:
-        adapted = get_peft_model(model, lora)
-    except ValueError as error:
-        raise ConfigError(f"lora_target_modules: {_first_line(error)}") from error
-    adapted.peft_config["default"].base_model_name_or_path = base
-    return adapted
+    options = {"dtype": getattr(torch, config.dtype), "local_files_only": True, "trust_remote_code": config.trust_remote_code, **bits}
+    kernels = list(dict.fromkeys([config.attn_implementation, *(FALLBACKS if config.attn_fallback else ())]))
+    problems: list[Exception] = []
+    for kernel in kernels:
+        try:
+            _refuse_kernel(kernel, config)
+            model = getattr(transformers, model_class).from_pretrained(path, attn_implementation=kernel, **options, **features)
+        except (OSError, ValueError, ImportError) as error:
+            problems.append(error)
+            continue
+        if problems:
+            print(f"warning: {kernels[0]} attention can't be had, {kernel} is used: {first_line(problems[0])}", file=sys.stderr)
+        return model if bits else model.to("cuda" if config.gpus else "cpu")
+    raise UserError(f"the model in {path} can't be loaded as {model_class}: {first_line(problems[0])}") from problems[0]
 
 
-def merged(model: Any) -> Any:
-    """`model`, or what is wrapped in it, with its adapter merged in."""
+def _refuse_kernel(kernel: str, config: Config) -> None:
+    """Raise ValueError for what transformers would try though it can't work."""
+    if kernel == "flash_attention_2" and (config.gpus == 0 or config.dtype == "float32"):
+        raise ValueError("flash_attention_2 needs a GPU (`gpus: 1`) and `dtype: bfloat16` or float16")
+
+
+def loaded(model: Any, config: Config) -> dict[str, str]:
+    """What of a loaded model the config alone doesn't tell: its attention, and the fallback if that is what was taken."""
+    from transformers import PreTrainedModel
+
+    found = next(module for module in model.modules() if isinstance(module, PreTrainedModel))
+    taken = architectures.usable(config.model, config)
+    fallback = {"fallback_model": taken} if taken != config.model else {}
+    return {"attn_implementation": str(found.config._attn_implementation), **fallback}
+
+
+def merged(model: Any, method: Any, config: Config, features: Features, rows: Sequence[Sequence[int]], aside: Path) -> tuple[Any, float]:
+    """`model`, or what is wrapped in it, with its adapter merged in, and how far that changed what it makes of `rows`, token ids.
+
+    The adapter is kept in `aside` until that is seen to be right. A base that was quantized is loaded anew, as it was.
+    """
     from peft import PeftModel
 
-    if isinstance(model, PeftModel):
-        return model.merge_and_unload()
-    inside = [
-        (parent, name, child) for parent in model.modules() for name, child in parent.named_children() if isinstance(child, PeftModel)
-    ]
-    for parent, name, child in inside:
-        setattr(parent, name, child.merge_and_unload())
-    return model
+    distance = 0.0
+    for adapted in list(adapters.inside(model)):
+        save_model(adapted, aside)
+        if config.quantization:
+            base = pretrained(config.model, method.MODEL_CLASS, config, features)
+            whole, found = adapters.merged(PeftModel.from_pretrained(base, aside), rows, config.dtype)
+        else:
+            whole, found = adapters.merged(adapted, rows, config.dtype)
+        model, distance = adapters.replaced(model, adapted, whole), max(distance, found)
+        shutil.rmtree(aside)
+    return model, distance
 
 
 def save_model(model: PreTrainedModel, target: Path) -> None:
@@ -157,7 +174,3 @@ def load_features(tokenizer: str) -> Features:
     if "id2label" in features:
         features["id2label"] = {int(number): label for number, label in features["id2label"].items()}
     return features
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -4,6 +4,7 @@ Paths lead to the payload (a folder or file) of another artifact, which lies one
 """
 
 import json
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import ValidationError
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 from polar_tools import storage
 from polar_tools.config import Generation, Method, Metric
 from polar_tools.dataset_config import Filter, RowExpectations, Split
-from polar_tools.errors import UserError
+from polar_tools.errors import ConfigError, UserError
 from polar_tools.fields import Frozen, Payload, PayloadPath, Ref, Slice, marked, payload_of
 from polar_tools.methods.base import Config as Experiment
 from polar_tools.methods.base import TokenExpectations
@@ -171,6 +172,14 @@ class TrainSpec(ExperimentSpec):
     stage: Literal["train"] = "train"
     tokenizer: PayloadPath
     seed: int
+
+    def local_files(self) -> list[str]:
+        """The files of the checkpoint that it is to go on from."""
+        folder = self.experiment.resume_from_checkpoint
+        found = [] if folder is None else sorted(path.as_posix() for path in Path(folder).rglob("*") if path.is_file())
+        if folder is not None and not found:
+            raise ConfigError(f"resume_from_checkpoint: there is no checkpoint in {folder} (looked for in {Path.cwd()})")
+        return found
 
 
 class RankSpec(ExperimentSpec):

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.tiny import run
+from tests.tiny import inside, run
 
 Row = dict[str, Any]
 SHORT = [{"prompt": f"질문 {number}?", "completion": f"답은 {number}"} for number in range(40)]
@@ -46,7 +46,9 @@ def tokenize(folder: Path, environment: dict[str, str] | None = None, **fields: 
     target = folder / "results/x/tokenize"
     target.mkdir(parents=True, exist_ok=True)
     (target / "spec.json").write_text(json.dumps({"stage": "tokenize", "experiment": experiment(**fields)}))
-    return run("polar-tools", "tokenize", "results/x/tokenize", cwd=folder, **(environment or {}))
+    if environment is not None:
+        return run("polar-tools", "tokenize", "results/x/tokenize", cwd=folder, **environment)
+    return inside("tokenize", "results/x/tokenize", cwd=folder)
 
 
 def report(folder: Path) -> Row:

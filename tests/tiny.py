@@ -1,12 +1,17 @@
 """A project of tiny models and made-up rows, on which every rule does its real work within seconds."""
 
+import contextlib
 import csv
+import gc
+import io
 import os
 import random
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 REPOSITORY = Path(__file__).parent.parent
 WORKFLOW_FILES = ("Snakefile", "workflow", "profiles", "slurm")
@@ -91,6 +96,27 @@ def run(*command: str, cwd: Path, **environment: str) -> subprocess.CompletedPro
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env = {**os.environ, "PATH": path, "HF_HUB_OFFLINE": "1", **environment}
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+
+
+def inside(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """`polar-tools WORDS` as `run` has it, but in this process: for tests of what a stage makes rather than of how it starts."""
+    from polar_tools.cli import main
+
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.chdir(cwd),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        patch.setattr(sys, "argv", ["polar-tools", *words])
+        try:
+            main()
+        except SystemExit as ended:
+            status = ended.code if isinstance(ended.code, int) else 0
+        finally:
+            gc.enable()
+    return subprocess.CompletedProcess(words, status, out.getvalue(), err.getvalue())
 
 
 def _rows() -> list[dict[str, str]]:

@@ -7,15 +7,20 @@ from here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import JsonValue, model_validator
 
-from polar_tools import marks, pictures
+from polar_tools import marks, pictures, signatures
 from polar_tools.conversations import refuse_missing as refuse_missing
 from polar_tools.errors import ConfigError, DataError
 from polar_tools.errors import RowError as RowError
-from polar_tools.fields import EvaluationRef, Frozen, Loaded, ModelRef, Planned, PreparedRef, Rendered, Watched, did_you_mean
+from polar_tools.experiment.adapting import Adapting
+from polar_tools.experiment.loading import Loading
+from polar_tools.experiment.material import Material
+from polar_tools.experiment.material import TokenExpectations as TokenExpectations
+from polar_tools.experiment.optimizing import Optimizing
+from polar_tools.experiment.running import Running
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
@@ -27,131 +32,51 @@ Features = dict[str, Any]
 """What a model must know of the data: keyword arguments of its configuration, such as `id2label`."""
 
 IGNORED = marks.IGNORED
+JUDGING = ("reduce_lr_on_plateau", "greedy")
+"""Schedules that look at how an evaluation went."""
+OURS = ("output_dir", "seed", "use_cpu", "report_to", "disable_tqdm", "logging_nan_inf_filter")
+"""What the stage says to every trainer."""
 
 
-class TokenExpectations(Frozen):
-    """What must hold of an experiment's rendered rows. It changes none of them: where it doesn't hold, nothing is trained."""
+class Config(Running, Optimizing, Adapting, Loading, Material):
+    """The fields of every experiment. Names are those of transformers, trl, peft and bitsandbytes."""
 
-    max_truncated: Annotated[NonNegativeFloat, Field(le=1)] | None = None
-    """Largest share of rows that `max_length` may cut or drop."""
-
-
-class Config(Frozen):
-    """The fields of every experiment. Names are those of transformers, trl and peft."""
-
-    method: str
-    """The training method: the name of a file in polar_tools/methods, or one of its aliases."""
-    model: Rendered[ModelRef]
-    """A name from `models`, or another experiment, whose trained model this one starts from (equal seeds pair up)."""
-    dataset: Rendered[PreparedRef]
-    """A name from `datasets` or `mixtures`."""
-    evaluations: Planned[tuple[EvaluationRef, ...]] = ()
-    """Names from `evaluations`; each measures the untouched model and every trained one."""
-    seeds: Annotated[Planned[tuple[NonNegativeInt, ...]], Field(min_length=1)] = (0,)
-    """One training a seed. The first also seeds a new head of the untouched model."""
-    expect: Planned[TokenExpectations] = TokenExpectations()
-    """What must hold before anything is trained."""
-    rank_rows: Planned[NonNegativeInt] = 0
-    """How many training rows are ranked by the loss that the untouched model has on them, before anything is trained; 0 ranks none."""
-
-    eval_datasets: Watched[dict[str, PreparedRef]] = {}
-    """Datasets by a name of your choice, whose test rows are looked at while training (`eval_strategy`): for the choice of a checkpoint."""
-
-    max_length: Rendered[PositiveInt | None] = None
-    """Longest row in tokens; nothing is cut where it is not given. Of rows with several sequences each is cut on its own."""
-    on_too_long: Rendered[Literal["fail", "drop", "cut_right", "cut_left"]] = "fail"
-    """What happens to a row of more than `max_length` tokens."""
-
-    dtype: Loaded[Literal["float32", "bfloat16", "float16"]] = "float32"
-    """Type of the loaded weights."""
-    attn_implementation: Loaded[Literal["sdpa", "eager", "flash_attention_2"]] = "sdpa"
-    """Attention kernel."""
-    threads: Loaded[PositiveInt] = 2
-    """CPU threads. They are part of the result: another number sums in another order."""
-    gpus: Loaded[NonNegativeInt] = 0
-    """GPUs a node; 0 runs on the CPU."""
-
-    num_train_epochs: PositiveFloat = 3.0
-    """Passes over the data, unless `max_steps` says otherwise."""
-    max_steps: int = -1
-    """Optimizer steps; -1 leaves it to the epochs."""
-    per_device_train_batch_size: PositiveInt = 8
-    """Rows a device and step."""
-    gradient_accumulation_steps: PositiveInt = 1
-    """Batches summed before an optimizer step."""
-    learning_rate: PositiveFloat = 5e-5
-    """Peak learning rate."""
-    lr_scheduler_type: str = "linear"
-    """Schedule by transformers' name."""
-    warmup_steps: NonNegativeFloat = 0
-    """Steps of warm-up; below 1 a share of all steps."""
-    weight_decay: NonNegativeFloat = 0.0
-    """Decoupled weight decay."""
-    max_grad_norm: NonNegativeFloat = 1.0
-    """Gradients are clipped to this norm; 0 leaves them."""
-    optim: str = "adamw_torch"
-    """Optimizer by transformers' name."""
-    adam_beta1: PositiveFloat = 0.9
-    """Decay of Adam's mean of the gradients."""
-    adam_beta2: PositiveFloat = 0.999
-    """Decay of Adam's mean of their squares."""
-    adam_epsilon: PositiveFloat = 1e-8
-    """Keeps Adam from dividing by zero."""
-    bf16: bool = False
-    """bfloat16 autocast while training."""
-    fp16: bool = False
-    """float16 autocast with loss scaling, GPUs only."""
-    activation_checkpointing: bool = False
-    """Trade time for memory by recomputing activations."""
-    train_sampling_strategy: Literal["random", "sequential", "group_by_length"] = "random"
-    """Order of the rows."""
-
-    use_peft: bool = False
-    """Train a LoRA adapter (Hu et al. 2021) instead of all weights."""
-    lora_r: PositiveInt = 16
-    """Rank of the adapter's matrices."""
-    lora_alpha: PositiveInt = 32
-    """The adapter is scaled by `lora_alpha / lora_r`."""
-    lora_dropout: NonNegativeFloat = 0.0
-    """Share of the adapter's inputs that is dropped while training."""
-    lora_target_modules: str | tuple[str, ...] = "all-linear"
-    """Names of the modules that get an adapter; `all-linear` means every linear layer but the head."""
-    lora_modules_to_save: tuple[str, ...] = ()
-    """Names of modules that are trained whole and saved with the adapter."""
-    merge_adapter: bool = False
-    """Save the whole model with the adapter merged in, rather than the adapter alone."""
-
-    logging_steps: PositiveInt = 10
-    """Steps between two lines of metrics.jsonl."""
-    save_strategy: Literal["no", "steps", "epoch"] = "epoch"
-    """When checkpoints are written."""
-    save_steps: PositiveInt = 500
-    """Steps between two checkpoints, where `save_strategy` is `steps`."""
-    save_total_limit: PositiveInt = 1
-    """How many checkpoints stay."""
     extra_args: dict[str, JsonValue] = {}
     """Further arguments of the underlying trainer, by its own names; an unknown one is an error."""
 
     @model_validator(mode="after")
-    def _nothing_is_ignored(self) -> Self:
-        """Raise for a field that is given but that another field leaves without effect."""
-        self._needs(
-            [name for name in type(self).model_fields if name.startswith("lora_")] + ["merge_adapter"], self.use_peft, "`use_peft: true`"
-        )
-        self._needs(["on_too_long"], self.max_length is not None, "`max_length`")
-        self._needs(["save_steps"], self.save_strategy == "steps", "`save_strategy: steps`")
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds: {list(self.seeds)} names a seed twice")
+    def _evaluations_have_rows(self) -> Self:
+        idle = ["do_eval", "eval_strategy", "per_device_eval_batch_size"]
+        self._needs(idle, bool(self.eval_datasets), "`eval_datasets`")
+        if self.lr_scheduler_type in JUDGING and self.eval_strategy == "no":
+            raise ValueError(f"eval_strategy: {self.lr_scheduler_type} looks at evaluations; set it to steps or epoch")
+        self.best_metric()
+        return self
+
+    @model_validator(mode="after")
+    def _machine_can_do_it(self) -> Self:
+        if self.fp16 and self.gpus == 0:
+            raise ValueError("fp16: needs a GPU (`gpus: 1`); on a CPU take bf16, or neither")
+        if self.fp16 and self.dtype == "float16" and not self.use_peft:
+            raise ValueError("fp16: scales the gradients of float32 weights; set `dtype: float32`, or bf16")
+        if self.resume_from_checkpoint is not None and self.peft_type == "adalora":
+            raise ValueError("resume_from_checkpoint: no checkpoint holds what adalora knows of its ranks")
         return self
 
     def makes(self) -> tuple[str, ...]:
         """The columns that the method makes itself, from others."""
         return ()
 
-    def _needs(self, names: Sequence[str], given: bool, what: str) -> None:
-        idle = [name for name in names if not given and getattr(self, name) != type(self).model_fields[name].default]
-        if idle:
-            raise ValueError(f"{', '.join(idle)} would be ignored without {what}")
+    def best_metric(self) -> str | None:
+        """`metric_for_best_model` as the trainer logs it; None where nothing asks what is best. Raises ValueError where it names no set."""
+        if not (self.load_best_model_at_end or self.save_strategy == "best" or self.lr_scheduler_type in JUDGING):
+            return None
+        name, sets = self.metric_for_best_model.removeprefix("eval_"), list(self.eval_datasets)
+        if any(name.startswith(f"{known}_") for known in sets):
+            return f"eval_{name}"
+        if len(sets) == 1:
+            return f"eval_{sets[0]}_{name}"
+        raise ValueError(f"metric_for_best_model: say of which of eval_datasets: {', '.join(f'{known}_{name}' for known in sets)}")
 
 
 def features(config: Config, rows: Iterable[Row]) -> Features:
@@ -174,16 +99,16 @@ def check(config: Config, processor: "PreTrainedTokenizerBase", row: Row, exampl
 def arguments(cls: "type[TrainingArguments]", config: Config, **run: Any) -> "TrainingArguments":
     """The trainer's arguments: every field of `config` that has the same name there, then `extra_args`, then `run`.
 
-    Raises ConfigError for a key of `extra_args` that the trainer does not read or that is a field of its own.
+    Raises ConfigError for a key of `extra_args` that the trainer does not read or that is a field of its own, and for a wrong type.
     """
-    known = cls.__dataclass_fields__
-    for key in config.extra_args:
-        if key not in known:
-            raise ConfigError(f"extra_args.{key}: {cls.__name__} has no such argument{did_you_mean(key, list(known))}")
-        if key in type(config).model_fields or key in run:
-            raise ConfigError(f"extra_args.{key}: write `{key}` beside `extra_args`, or leave it: POLAR sets it itself")
-    same = {name: getattr(config, name) for name in type(config).model_fields if name in known}
-    return cls(**{**same, **config.extra_args, **run})
+    fields, known = type(config).model_fields, cls.__dataclass_fields__
+    taken = {key: f"write `{key}` beside `extra_args`, or leave it: POLAR sets it itself" for key in (*fields, *run, *OURS)}
+    extra = signatures.checked(cls, config.extra_args, "extra_args", taken)
+    same = {name: getattr(config, name) for name in fields if name in known}
+    try:
+        return cls(**{**same, "metric_for_best_model": config.best_metric(), "logging_nan_inf_filter": False, **extra, **run})
+    except (ValueError, ImportError) as error:
+        raise ConfigError(f"{cls.__name__} refuses these settings: {error}") from error
 
 
 def check_columns(config: Config, alternatives: Sequence[tuple[str, ...]], columns: Sequence[str]) -> None:

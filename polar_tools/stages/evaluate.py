@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,7 +16,8 @@ from polar_tools.methods import base
 from polar_tools.metrics.base import Options, Prediction
 from polar_tools.specs import EvaluateSpec, RankSpec
 
-LIBRARIES = (*modeling.LIBRARIES, "peft", "pyarrow", "rouge-score", "scikit-learn")
+OPTIONAL = ("sentence-transformers",) if importlib.util.find_spec("sentence_transformers") else ()
+LIBRARIES = (*modeling.LIBRARIES, "peft", "pyarrow", "rouge-score", "scikit-learn", *OPTIONAL)
 
 
 def run(spec: EvaluateSpec, folder: Path) -> Facts:
@@ -45,7 +47,7 @@ def predict(
     loaded = modeling.load_model(model, method, config, features).eval()
     modeling.seed_everything(seed, config.threads, config.gpus)
     predictions: list[Prediction] = method.predict(
-        config, loaded, modeling.load_processor(spec.tokenizer, method), features, rows, generation
+        config, loaded, modeling.load_processor(spec.tokenizer, method, config), features, rows, generation
     )
     return predictions
 

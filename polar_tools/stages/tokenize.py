@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polar_tools import advice, ahead, datasets, discovery, measures, modeling, pages, tokens, xray
+from polar_tools import advice, ahead, architectures, datasets, discovery, measures, modeling, pages, tokens, xray
 from polar_tools.artifact import Facts, canonical, sha256_of
 from polar_tools.errors import DataError
 from polar_tools.filters.base import text_columns, texts
@@ -80,7 +80,8 @@ def run(spec: TokenizeSpec, folder: Path) -> Facts:
     watched = {name: datasets.shards(Path(data), "test") for name, data in config.eval_datasets.items()}
     for data in (config.dataset, *config.eval_datasets.values()):
         base.check_columns(config, method.COLUMNS, datasets.schema(Path(data)).names)
-    processor = method.set_up(config, modeling.load_processor(config.model, method))
+    architectures.check_fits(config.method, architectures.usable(config.model, config))
+    processor = method.set_up(config, _limited(config, modeling.load_processor(config.model, method, config)))
     features = method.features(config, datasets.rows(prepared, _columns(method, Path(config.dataset))))
     _save(processor, features, folder / spec.PAYLOAD)
     modeling.keep_pictures(config.model, folder / spec.PAYLOAD)
@@ -102,6 +103,15 @@ def run(spec: TokenizeSpec, folder: Path) -> Facts:
     length = {name: report["length"][name] for name in (*measures.QUANTILES, "mean")}
     origins = (tokens.ORIGINS, *(f"{tokens.EVALUATION}/{name}/{tokens.ORIGINS}" for name in watched))
     return Facts(recorded={**told, "length": length}, volatile=origins)
+
+
+def _limited(config: base.Config, processor: Any) -> Any:
+    """`processor` with the length and the side of padding that `config` asks for."""
+    tokenizer = modeling.tokenizer_of(processor)
+    tokenizer.model_max_length = config.tokenizer_max_len or tokenizer.model_max_length
+    if config.padding_side is not None:
+        tokenizer.padding_side = tokenizer.init_kwargs["padding_side"] = config.padding_side  # only what is in the latter is saved
+    return processor
 
 
 def _save(processor: Any, features: base.Features, folder: Path) -> None:

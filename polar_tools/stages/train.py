@@ -2,76 +2,145 @@
 
 from __future__ import annotations
 
-import math
+import gc
+import importlib.util
+import itertools
 import shutil
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polar_tools import datasets, discovery, modeling, tokens
 from polar_tools.artifact import Facts
-from polar_tools.errors import UnfinishedError, WorldError
+from polar_tools.errors import ConfigError, UnfinishedError
 from polar_tools.specs import TrainSpec
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import Trainer
 
-LIBRARIES = (*modeling.LIBRARIES, "accelerate", "datasets", "numpy", "peft", "trl")
+    from polar_tools.methods.base import Config
+    from polar_tools.training.stopping import EarlyStopping
+
+OPTIONAL = {"bitsandbytes": "bitsandbytes", "optimi": "torch-optimi", "sentence_transformers": "sentence-transformers"}
+LIBRARIES = (
+    *(*modeling.LIBRARIES, "accelerate", "datasets", "numpy", "peft", "trl"),
+    *(package for module, package in OPTIONAL.items() if importlib.util.find_spec(module)),
+)
+COMPARED_ROWS = 4
+"""Rows on which a merged model is compared with its adapter."""
 
 
 def run(spec: TrainSpec, folder: Path) -> Facts:
-    """Write model/ (weights or adapter, tokenizer), checkpoints/ and metrics.jsonl."""
-    trainer = _build(spec, folder)
-    _train(trainer, folder / "checkpoints")
-    _check_finished(trainer)
-    _save(trainer, spec, folder / spec.PAYLOAD)
-    logged = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    losses = {"first_loss": logged[0], "last_loss": logged[-1]} if logged else {}
-    return Facts(recorded={"seed": spec.seed, "steps": trainer.state.global_step, **losses}, volatile=("checkpoints",))
+    """Write model/ (weights or adapter, tokenizer), checkpoints/, metrics.jsonl and train.log."""
+    from polar_tools.training import log_file, optimizers
+
+    optimizers.check(spec.experiment.optim)
+    with log_file.written(folder / log_file.NAME):
+        trainer = _trained(spec, folder)
+        facts = {"seed": spec.seed, **modeling.loaded(trainer.model, spec.experiment), **_told(trainer, spec.experiment)}
+        distance = _save(trainer, spec, folder)
+    measured = {} if distance is None else {"merged_differs_by": distance}
+    return Facts(recorded=facts, measured=measured, volatile=("checkpoints", log_file.NAME))
 
 
-def _train(trainer: Trainer, folder: Path) -> None:
-    """Train, from the newest whole checkpoint in `folder` if there is one."""
+def _trained(spec: TrainSpec, folder: Path) -> Trainer:
+    """The trainer after its last step. Where memory runs out it is made anew, for a smaller batch, if `auto_find_batch_size` says so."""
+    import torch
+
     from polar_tools.training import checkpoints
+    from polar_tools.training.batch_size import SmallerBatchError
 
-    checkpoint = checkpoints.newest(folder)
+    while True:
+        checkpoint = checkpoints.to_go_on_from(spec.experiment, folder / "checkpoints")
+        if checkpoint is None:
+            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        elif spec.experiment.auto_find_batch_size:
+            spec = _with_batch_of(spec, checkpoints.batch_size(checkpoint))
+        trainer = _build(spec, folder)
+        try:
+            if spec.experiment.do_train:
+                _train(trainer, checkpoint)
+            return trainer
+        except SmallerBatchError as error:
+            print(f"{error}; beginning again", flush=True)
+            spec = _with_batch_of(spec, error.rows)
+        del trainer
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+def _with_batch_of(spec: TrainSpec, rows: int) -> TrainSpec:
+    """`spec` with as many rows a step on all of this process's devices."""
+    devices = max(1, spec.experiment.gpus)
+    experiment = spec.experiment.model_copy(update={"per_device_train_batch_size": max(1, rows // devices)})
+    return spec.model_copy(update={"experiment": experiment})
+
+
+def _train(trainer: Trainer, checkpoint: Path | None) -> None:
+    """Train, from `checkpoint` if there is one."""
+    from polar_tools.training import checkpoints, stopping
+
     if checkpoint is not None:
         print(f"going on from {checkpoint}", flush=True)
-    with suppress(checkpoints.AlreadyFinishedError):
+    try:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    except checkpoints.AlreadyFinishedError:
+        if checkpoint is not None and checkpoint.parent != Path(trainer.args.output_dir):
+            raise ConfigError(f"resume_from_checkpoint: {checkpoint} has all {trainer.state.global_step} steps; raise max_steps") from None
+        if trainer.args.load_best_model_at_end and trainer.state.best_model_checkpoint is not None:
+            trainer._load_best_model()  # which the last step would have done
+    except KeyError as error:
+        stopping.refuse_unknown_metric(trainer, error)
+        raise
+    _check_finished(trainer)
 
 
 def _build(spec: TrainSpec, folder: Path) -> Trainer:
     """Model, adapter, tokens and callbacks, put together by the method."""
     from transformers import PrinterCallback
+    from transformers import Trainer as BaseTrainer
 
-    from polar_tools.training import checkpoints
-    from polar_tools.training.metrics_log import MetricsLog
+    from polar_tools.training import finite
 
     config = spec.experiment
     method = discovery.load("methods", config.method)
     modeling.seed_everything(spec.seed, config.threads, config.gpus)
     rendered = Path(spec.tokenizer).parent
+    watched = {
+        name: _rows(method.TRAINS_ON, Path(data), "test", rendered / tokens.EVALUATION / name)
+        for name, data in config.eval_datasets.items()
+    }
     trainer: Trainer = method.build_trainer(
         config,
         modeling.load_model(config.model, method, config, modeling.load_features(spec.tokenizer), adapter=True),
-        modeling.load_processor(spec.tokenizer, method),
+        modeling.load_processor(spec.tokenizer, method, config),
         _rows(method.TRAINS_ON, Path(config.dataset), "train", rendered),
-        {
-            name: _rows(method.TRAINS_ON, Path(data), "test", rendered / tokens.EVALUATION / name)
-            for name, data in config.eval_datasets.items()
-        }
-        or None,
-        [MetricsLog(folder / "metrics.jsonl"), checkpoints.MarkComplete(), checkpoints.StopIfFinished()],
+        watched or None,
+        _callbacks(config, folder),
         output_dir=str(folder / "checkpoints"),
         seed=spec.seed,
         use_cpu=config.gpus == 0,
         report_to="none",
         disable_tqdm=True,
     )
+    if config.label_smoothing_factor and type(trainer).compute_loss is not BaseTrainer.compute_loss:
+        raise ConfigError(f"label_smoothing_factor: {config.method} computes its loss itself and doesn't read it")
     trainer.remove_callback(PrinterCallback)  # MetricsLog prints the same, for people
+    finite.watch(trainer)
     return trainer
+
+
+def _callbacks(config: Config, folder: Path) -> list[Any]:
+    """What looks on while any method trains."""
+    from polar_tools.training import allocation, batch_size, checkpoints, finite, stopping
+    from polar_tools.training.metrics_log import MetricsLog
+
+    callbacks = [batch_size.BeginAgain(), MetricsLog(folder / "metrics.jsonl"), checkpoints.MarkComplete(), finite.RefuseBroken()]
+    callbacks += [allocation.Allocation(), checkpoints.StopIfFinished()]
+    if config.early_stopping_patience is not None:
+        callbacks.append(stopping.EarlyStopping(config.early_stopping_patience, config.early_stopping_threshold))
+    return callbacks
 
 
 def _rows(trains_on: str, prepared: Path, part: str, rendered: Path) -> Dataset:
@@ -84,23 +153,59 @@ def _rows(trains_on: str, prepared: Path, part: str, rendered: Path) -> Dataset:
     return Dataset(tokens.kept(datasets.shards(prepared, part), rendered))
 
 
+def _early_stopping(trainer: Trainer) -> EarlyStopping | None:
+    from polar_tools.training.stopping import EarlyStopping
+
+    return next((callback for callback in trainer.callback_handler.callbacks if isinstance(callback, EarlyStopping)), None)
+
+
 def _check_finished(trainer: Trainer) -> None:
     """The trainer returns as if all were well also when it was told to stop."""
-    if trainer.state.global_step < trainer.state.max_steps:
+    early = _early_stopping(trainer)
+    if trainer.state.global_step < trainer.state.max_steps and not (early and early.stopped):
         raise UnfinishedError(
             f"stopped after step {trainer.state.global_step} of {trainer.state.max_steps}; run the same command again to go on"
         )
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    if not all(math.isfinite(float(loss)) for loss in losses):
-        raise WorldError("the loss became NaN or infinite; lower learning_rate or max_grad_norm")
 
 
-def _save(trainer: Trainer, spec: TrainSpec, target: Path) -> None:
+def _told(trainer: Trainer, config: Config) -> dict[str, Any]:
+    """What the training found out, the same in every run."""
+    from polar_tools.training.metrics_log import steady
+
+    state, early = trainer.state, _early_stopping(trainer)
+    logged = [entry["loss"] for entry in state.log_history if "loss" in entry]
+    facts: dict[str, Any] = {"steps": state.global_step}
+    if logged:
+        facts |= {"first_loss": logged[0], "last_loss": logged[-1]}
+    if config.auto_find_batch_size:
+        facts["per_device_train_batch_size"] = trainer.args.per_device_train_batch_size
+    if config.best_metric() is not None:
+        facts |= {"best_step": state.best_global_step, "best_metric": state.best_metric}
+    if early:
+        facts["stopped_early"] = early.stopped
+    if config.do_eval:
+        facts["eval_metrics"] = {name: value for name, value in steady(trainer.evaluate()).items() if name != "epoch"}
+    return facts
+
+
+def _save(trainer: Trainer, spec: TrainSpec, folder: Path) -> float | None:
+    """Write model/; says how far a merged model's outputs are from the adapter's."""
+    config, target = spec.experiment, folder / spec.PAYLOAD
     shutil.rmtree(target, ignore_errors=True)
     model: Any = trainer.model
-    if spec.experiment.use_peft and spec.experiment.merge_adapter:
-        model = modeling.merged(model)
+    distance = None
+    if config.merge_adapter:
+        method, features = discovery.load("methods", config.method), modeling.load_features(spec.tokenizer)
+        model, distance = modeling.merged(model, method, config, features, _token_ids(spec), folder / "adapter")
     modeling.save_model(model, target)
     for file in sorted(Path(spec.tokenizer).iterdir()):
         if file.name != "features.json":
             shutil.copyfile(file, target / file.name)
+    return distance
+
+
+def _token_ids(spec: TrainSpec) -> list[list[int]]:
+    """The ids of a few training rows."""
+    rendered = _rows("tokens", Path(), "train", Path(spec.tokenizer).parent)
+    name = next(name for name in rendered.column_names if name.endswith("input_ids"))
+    return [row[name] for row in itertools.islice(rendered, COMPARED_ROWS)]

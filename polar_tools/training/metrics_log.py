@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
+
+logger = logging.getLogger(__name__)
 
 
 class MetricsLog(TrainerCallback):
@@ -25,9 +28,15 @@ class MetricsLog(TrainerCallback):
         if "train_runtime" not in entry:
             with self.file.open("a", encoding="utf-8") as file:
                 file.write(_line(entry))
-            print(f"step {entry['step']}/{state.max_steps}  loss {entry.get('loss', float('nan')):.4f}", flush=True)
+            said = "  ".join(f"{name} {entry[name]:.4f}" for name in sorted(entry) if name == "loss" or name.endswith("_loss"))
+            print(line := f"step {entry['step']}/{state.max_steps}  {said}", flush=True)
+            logger.info(line)
+
+
+def steady(entry: dict[str, Any]) -> dict[str, Any]:
+    """`entry` without what differs from run to run."""
+    return {key: value for key, value in entry.items() if not key.endswith(("_runtime", "_per_second"))}
 
 
 def _line(entry: dict[str, Any]) -> str:
-    steady = {key: value for key, value in entry.items() if not key.endswith(("_runtime", "_per_second"))}
-    return json.dumps(steady, sort_keys=True) + "\n"
+    return json.dumps(steady(entry), sort_keys=True) + "\n"

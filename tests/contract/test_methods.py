@@ -9,7 +9,9 @@ import pytest
 
 import polar_tools
 from polar_tools import discovery
-from polar_tools.errors import ConfigError
+from polar_tools.experiment.adapting import Adapting
+from polar_tools.experiment.loading import Loading
+from polar_tools.experiment.material import Material
 from polar_tools.methods import base as method_base
 
 PACKAGE = Path(polar_tools.__file__).parent
@@ -31,7 +33,7 @@ METHOD_NAMES = [
     "build_trainer",
     "predict",
 ]
-HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "sklearn", "rouge_score", "pyarrow", "numpy"}
+HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "sklearn", "rouge_score", "pyarrow", "numpy", "sentence_transformers", "scipy"}
 
 
 def public_names(path: Path) -> list[str]:
@@ -85,7 +87,7 @@ def test_small_pieces_keep_the_contract(package: str, function: str) -> None:
         assert len(inspect.signature(getattr(module, function)).parameters) == 2, name
 
 
-@pytest.mark.parametrize("package", ["methods", "filters", "metrics", "storage"])
+@pytest.mark.parametrize("package", ["methods", "losses", "filters", "metrics", "storage"])
 def test_listing_a_package_imports_nothing_heavy(package: str) -> None:
     for path in sorted((PACKAGE / package).glob("*.py")):
         assert not imported_at_top(path) & HEAVY, path.name
@@ -102,62 +104,19 @@ def test_train_knows_no_method() -> None:
 
 
 HANDLED = {
-    *("method", "model", "dataset", "evaluations", "seeds", "expect", "rank_rows", "eval_datasets"),  # the plan
-    *("max_length", "on_too_long", "system_prompt", "chat_template", "prompt_template", "add_eos_token"),  # tokenize
-    *("dtype", "attn_implementation", "threads", "gpus"),  # modeling
-    *("use_peft", "merge_adapter", "extra_args"),  # train
+    "extra_args",
+    *Material.model_fields,  # the plan, and tokenize
+    *(*Loading.model_fields, *Adapting.model_fields),  # modeling
+    *("is_resume", "early_stopping_patience", "early_stopping_threshold"),  # train
+    *("system_prompt", "chat_template", "prompt_template", "add_eos_token"),  # tokenize
+    *("pooling_mode", "dense_out_features", "normalize_embeddings", "query_prompt", "document_prompt"),  # sentence_transformer, as
+    *("loss", "matryoshka_dims", "batch_sampler", "evaluator", "pos_weight"),  # tests/unit/test_embeddings.py sees
 }
+"""Fields that do their work elsewhere: tests/unit/test_options.py sees that they do."""
 
 
 @pytest.mark.parametrize("name", discovery.names("methods"))
 def test_every_field_reaches_something(name: str) -> None:
     from transformers import TrainingArguments
 
-    fields = {field for field in discovery.load("methods", name).Config.model_fields if not field.startswith("lora_")}
-    assert fields - HANDLED <= set(TrainingArguments.__dataclass_fields__)
-
-
-def test_fields_and_extra_arguments_reach_the_trainer(tmp_path: Path) -> None:
-    from transformers import TrainingArguments
-
-    from polar_tools.methods.classification import Config
-
-    values = {
-        "num_train_epochs": 2.5,
-        "per_device_train_batch_size": 3,
-        "gradient_accumulation_steps": 2,
-        "learning_rate": 0.25,
-        "lr_scheduler_type": "constant",
-        "warmup_steps": 4,
-        "weight_decay": 0.125,
-        "max_grad_norm": 0.5,
-        "optim": "adafactor",
-        "adam_beta1": 0.75,
-        "save_strategy": "steps",
-        "save_steps": 7,
-        "save_total_limit": 2,
-        "logging_steps": 9,
-        "activation_checkpointing": True,
-        "train_sampling_strategy": "group_by_length",
-    }
-    config = Config(
-        model="m", dataset="d", extra_args={"dataloader_num_workers": 1, "adam_epsilon_": 1} | {"label_smoothing_factor": 0.5}, **values
-    )
-    with pytest.raises(ConfigError, match="extra_args.adam_epsilon_: TrainingArguments has no such argument, did you mean `adam_epsilon`"):
-        method_base.arguments(TrainingArguments, config, output_dir=str(tmp_path), use_cpu=True)
-    config = config.model_copy(update={"extra_args": {"dataloader_num_workers": 1, "label_smoothing_factor": 0.5}})
-    made = method_base.arguments(TrainingArguments, config, output_dir=str(tmp_path), use_cpu=True)
-    assert {name: getattr(made, name) for name in values} == values
-    assert (made.dataloader_num_workers, made.label_smoothing_factor) == (1, 0.5)
-    with pytest.raises(ConfigError, match="extra_args.learning_rate: write `learning_rate` beside `extra_args`"):
-        method_base.arguments(TrainingArguments, config.model_copy(update={"extra_args": {"learning_rate": 1}}), output_dir=str(tmp_path))
-
-
-@pytest.mark.parametrize(("targets", "says"), [("nothing_like_it", "nothing_like_it"), (("no", "such"), "no")])
-def test_adapter_that_matches_nothing_is_refused(assets: Path, targets: str | tuple[str, ...], says: str) -> None:
-    from polar_tools import modeling
-    from polar_tools.methods import sft
-
-    config = sft.Config(model="m", dataset="d", use_peft=True, lora_target_modules=targets)
-    with pytest.raises(ConfigError, match=says):
-        modeling.load_model(str(assets / "assets/llama"), sft, config, {}, adapter=True)
+    assert set(discovery.load("methods", name).Config.model_fields) - HANDLED <= set(TrainingArguments.__dataclass_fields__)

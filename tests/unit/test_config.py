@@ -132,7 +132,7 @@ WRONG_VALUES = {
     "none of the words": (
         "save_strategy: steps",
         "save_strategy: never",
-        "experiments.say.save_strategy: must be 'no', 'steps' or 'epoch', but it is \"never\"",
+        "experiments.say.save_strategy: must be 'no', 'steps', 'epoch' or 'best', but it is \"never\"",
     ),
     "a word that YAML takes for a switch": (
         "save_strategy: steps",
@@ -153,13 +153,13 @@ WRONG_VALUES = {
     "rows in words": ("{test_size: 12, s", "{test_size: many, s", 'split.test_size: must be a number, but it is "many"'),
     "either text or a list": (
         "lora_r: 2",
-        "lora_target_modules: 3",
-        "experiments.say.lora_target_modules: must be text or a list, but it is 3",
+        "target_modules: 3",
+        "experiments.say.target_modules: must be text or a list, but it is 3",
     ),
     "number in a list of text": (
         "lora_r: 2",
-        "lora_target_modules: [3]",
-        "experiments.say.lora_target_modules.0: must be text, but it is 3",
+        "target_modules: [3]",
+        "experiments.say.target_modules.0: must be text, but it is 3",
     ),
     "no seeds": ("lora_r: 2", "seeds: []", "experiments.say.seeds: must not be empty"),
     "left out": ("{test_size: 12, s", "{s", "datasets.sayings.split.test_size: is missing"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from polar_tools.datasets import read_rows
-from tests.tiny import REPOSITORY, run
+from tests.tiny import REPOSITORY, inside, run
 
 Files = dict[str, str]
 SPLITS: Files = {
@@ -27,7 +27,7 @@ def write(folder: Path, files: Files) -> None:
 
 def prepare(folder: Path, *settings: str, source: str = "raw") -> subprocess.CompletedProcess[str]:
     words = [word for setting in settings for word in ("--set", setting)]
-    return run("polar-tools", "prepare", "--source", source, "--output", "prepared", *words, cwd=folder)
+    return inside("prepare", "--source", source, "--output", "prepared", *words, cwd=folder)
 
 
 def texts(data: Path, part: str, column: str = "text") -> list[Any]:

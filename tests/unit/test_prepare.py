@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from polar_tools.datasets import read_rows
-from tests.tiny import run
+from tests.tiny import inside, run
 
 
 def prepare(folder: Path, name: str, data: bytes, *settings: str) -> subprocess.CompletedProcess[str]:
     (folder / name).write_bytes(data)
     words = [word for setting in settings for word in ("--set", setting)]
-    return run("polar-tools", "prepare", "--source", name, "--output", "prepared", *words, cwd=folder)
+    return inside("prepare", "--source", name, "--output", "prepared", *words, cwd=folder)
 
 
 def report(folder: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from polar_tools import config
 from polar_tools.plan import Plan
 from tests import prepared
-from tests.tiny import run
+from tests.tiny import inside
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def rank(folder: Path, rows: int, **fields: Any) -> subprocess.CompletedProcess[
     target.mkdir(parents=True, exist_ok=True)
     spec = {"stage": "rank", "tokenizer": "results/x/tokenize/tokenizer", "rows": rows, "seed": 0}
     (target / "spec.json").write_text(json.dumps({**spec, "experiment": prepared.experiment(threads=1, **fields)}))
-    return run("polar-tools", "rank", "results/x/rank", cwd=folder)
+    return inside("rank", "results/x/rank", cwd=folder)
 
 
 def ranking(folder: Path) -> list[dict[str, Any]]:

@@ -45,7 +45,7 @@ def fails(*words: str, **given: str) -> str:
 def test_a_csv_becomes_a_model(here: Path) -> None:
     done = train("--learning-rate", "1e-3", "--use_peft", "--lora-r", "2", "--seeds", "3", "--train-test-split-ratio", "0.25")
     assert done.exit_code == 0, done.output
-    assert done.output.splitlines()[-1] == "out/model is the trained model"
+    assert done.stdout.splitlines()[-1] == "out/model is the trained model"
     spec = json.loads((here / "out/results/training/seed3/train/spec.json").read_bytes())["experiment"]
     assert (spec["learning_rate"], spec["use_peft"], spec["lora_r"], spec["max_steps"]) == (0.001, True, 2, 2)
     assert (here / "out/model/adapter_config.json").is_file()
@@ -106,7 +106,7 @@ def test_from_python_what_is_wrong_is_said(fields: dict[str, Any], error: type[E
 
 
 def test_messages(here: Path) -> None:
-    assert "Did you mean '--learning-rate'?" in fails("--learning-rat", "1")
+    assert "--learning-rate" in fails("--learning-rat", "1")
     assert "there is no `sfd` in methods, did you mean `sft`" in fails(method="sfd")
     assert "there is no nowhere here, and it is no repository of the Hub" in fails(model="nowhere")
     assert "lora_r would be ignored without `use_peft: true`" in fails("--lora-r", "4")

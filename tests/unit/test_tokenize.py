@@ -337,3 +337,12 @@ def test_languages_are_measured_where_py3langid_is_there(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert report(folder)["languages"] is None
     assert "py3langid isn't installed" in (folder / "results/x/tokenize/report.html").read_text(encoding="utf-8")
+
+
+def test_the_saved_tokenizer_has_the_length_and_side_that_were_asked_for(folder: Path) -> None:
+    write(folder, [SHORT], test=SHORT[:2])
+    done = tokenize(folder, tokenizer_max_len=77, padding_side="left")
+    assert done.returncode == 0, done.stderr
+    tokenizer = AutoTokenizer.from_pretrained(folder / "results/x/tokenize/tokenizer")
+    assert (tokenizer.model_max_length, tokenizer.padding_side) == (77, "left")
+    assert report(folder)["cut"] == 0

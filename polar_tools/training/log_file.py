@@ -1,0 +1,33 @@
+"""train.log: what a training's libraries and POLAR itself say, with the time, for whoever looks later."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+NAME = "train.log"
+
+
+@contextmanager
+def written(file: Path) -> Iterator[None]:
+    """While this lasts, messages and warnings are added to `file` too; a resumed training adds to what is there."""
+    from transformers.utils import logging as transformers_logging
+
+    handler = logging.FileHandler(file, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root, ours = logging.getLogger(), logging.getLogger("polar_tools")
+    level = ours.level
+    root.addHandler(handler)
+    transformers_logging.add_handler(handler)
+    ours.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        ours.setLevel(level)
+        transformers_logging.remove_handler(handler)
+        root.removeHandler(handler)
+        handler.close()
