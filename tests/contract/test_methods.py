@@ -108,7 +108,7 @@ HANDLED = {
     *Material.model_fields,  # the plan, and tokenize
     *(*Loading.model_fields, *Adapting.model_fields),  # modeling
     *("is_resume", "early_stopping_patience", "early_stopping_threshold"),  # train
-    *("system_prompt", "chat_template", "prompt_template", "add_eos_token"),  # tokenize
+    *("system_prompt", "chat_template", "prompt_template", "prompt", "add_eos_token"),  # tokenize
     *("pooling_mode", "dense_out_features", "normalize_embeddings", "query_prompt", "document_prompt"),  # sentence_transformer, as
     *("loss", "matryoshka_dims", "batch_sampler", "evaluator", "pos_weight"),  # tests/unit/test_embeddings.py sees
 }
