@@ -78,7 +78,8 @@ def train(
     with contextlib.chdir(root):  # paths in a spec are below the working directory
         for path, made in plan.artifacts.items():
             if made.spec.stage != "report":
-                options.run_stage(made.spec.stage, Path(path))
+                how = {"preflight": plan.config.experiments[NAME].preflight} if made.spec.stage == "train" else {}
+                options.run_stage(made.spec.stage, Path(path), **how)
     _link(root, f"{trainings[0]}/{TrainSpec.PAYLOAD}")
     record = artifact.read_json(root / trainings[0] / "record.json") or {}
     return {"final_model_path": str(root / "model"), "eval_metrics": record["facts"].get("eval_metrics", {})}

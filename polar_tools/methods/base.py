@@ -6,7 +6,7 @@ and tokens are only measured and shown), features, set_up, render, fit, check, w
 from here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import JsonValue, model_validator
@@ -65,6 +65,10 @@ class Config(Running, Optimizing, Adapting, Loading, Material):
 
     def makes(self) -> tuple[str, ...]:
         """The columns that the method makes itself, from others."""
+        return ()
+
+    def metrics(self) -> tuple[str, ...]:
+        """Metrics of evaluations that name none, where these aren't the method's METRICS."""
         return ()
 
     def best_metric(self) -> str | None:
@@ -150,6 +154,18 @@ def fit(config: Config, example: Example, ends: int = 0) -> Example | None:
                 )
             example = _cut(example, one, _kept(len(one.ids), limit, ends, config.on_too_long == "cut_left"))
     return example
+
+
+def fitted(config: Config, fit: Callable[[Any, Example], Example | None], examples: Sequence[Example]) -> list[Example]:
+    """Test rows as `fit` leaves them, but that one which training would drop is cut: none may go missing. Raises RowError."""
+    whole = config.model_copy(update={"on_too_long": "cut_right"}) if config.on_too_long == "drop" else config
+    kept: list[Example] = []
+    for place, example in enumerate(examples):
+        try:
+            kept += [one for one in [fit(whole, example)] if one is not None]
+        except DataError as error:
+            raise RowError(place, str(error)) from error
+    return kept
 
 
 def _kept(length: int, limit: int, ends: int, left: bool) -> list[int]:

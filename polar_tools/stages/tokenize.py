@@ -306,4 +306,4 @@ def _page(rendering: Rendering, figures: tokens.Figures, prepared: Sequence[Path
 
 def _label(features: base.Features, example: base.Example) -> str | None:
     """The label of a row as people know it, where its method has labels."""
-    return str(features["id2label"][example["label"][0]]) if "id2label" in features else None
+    return ", ".join(str(features["id2label"][number]) for number in example["label"]) if "id2label" in features else None

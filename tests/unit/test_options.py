@@ -183,6 +183,7 @@ def test_every_field_was_looked_at() -> None:
         assert not [name for name, value in fields.items() if value == defaults[name].default]
 
 
+@pytest.mark.filterwarnings("ignore:.*label_smoothing_factor")
 def test_label_smoothing_reaches_the_loss(tmp_path: Path) -> None:
     from transformers.trainer_pt_utils import LabelSmoother
 
