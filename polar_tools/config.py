@@ -42,6 +42,11 @@ class Model(Source):
     """Whose `config.json` is taken instead of the model's own: a name from `models`, or a URI."""
     tokenizer_name: str | None = None
     """Whose tokenizer is taken instead of the model's own: a name from `models`, or a URI."""
+    decoder_name: str | None = None
+    """What becomes the decoder of an encoder-decoder, for `seq2seq`: a name from `models`, this one's too, or a URI.
+
+    The model itself becomes the encoder. Both must have the same vocabulary; the attention from one to the other is new.
+    """
 
     @model_validator(mode="after")
     def _revision_is_of_a_hub(self) -> Self:
@@ -55,7 +60,7 @@ class Model(Source):
 
     def parts(self) -> dict[str, str]:
         """Field -> whose part it takes, for those that are given."""
-        named = {"config_name": self.config_name, "tokenizer_name": self.tokenizer_name}
+        named = {"config_name": self.config_name, "tokenizer_name": self.tokenizer_name, "decoder_name": self.decoder_name}
         return {field: owner for field, owner in named.items() if owner is not None}
 
 
@@ -198,7 +203,10 @@ class Config(Frozen):
     def _circles(self) -> list[str]:
         experiments = {name: self.parents(name) for name in self.experiments}
         datasets = {name: [entry.source] for name, entry in self.datasets.items()}
-        models = {name: list(entry.parts().values()) for name, entry in self.models.items()}
+        models = {
+            name: [owner for field, owner in entry.parts().items() if (field, owner) != ("decoder_name", name)]
+            for name, entry in self.models.items()
+        }
         return [
             f"{section}.{circle[0]}.{field}: `{circle[0]}` starts from itself: {' -> '.join(circle)}"
             for section, field, parents in (

@@ -45,6 +45,14 @@ def dialogues(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Dialogue]) -> l
     return examples
 
 
+def labelled(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Text]) -> list[Example]:
+    """As `dialogues`, of dialogues that a template wrote already."""
+    inner, end = backend(tokenizer), end_of_turn(tokenizer)
+    encodings = _encode(inner, [row.text for row in rows])
+    borders = _borders(inner, rows, encodings)
+    return [_labelled(place, row, encodings[place], borders, end) for place, row in enumerate(rows)]
+
+
 @contextmanager
 def _counted_from(start: int) -> Iterator[None]:
     """Count the place of a RowError from the first of all rows, not of a piece of them."""
@@ -95,6 +103,11 @@ def continued(tokenizer: PreTrainedTokenizerBase, rows: Sequence[tuple[str, str]
         given, answer = [*opening, *ids[:start]], [*ids[start:], *ends]
         examples.append({"input_ids": given + answer, "labels": [IGNORED] * len(given) + answer})
     return examples
+
+
+def asked(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Dialogue]) -> list[list[int]]:
+    """Ids of each dialogue through what makes the model write its next turn."""
+    return [encoding.ids for encoding in _encode(backend(tokenizer), templates.asked(tokenizer, rows))]
 
 
 def plain(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], ends: Sequence[int]) -> list[Example]:

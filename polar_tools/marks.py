@@ -158,13 +158,14 @@ def check(found: Marks, example: Example, end: int | None, beginnings: int, prom
         raise DataError("no token of it would be trained on; is max_length too short for its answer?")
     if prompted and not ignored:
         raise DataError("all of it would be trained on, for it has no prompt, or max_length is too short for it")
-    _check_beginning(found, ids, beginnings, cut == "cut_left")
+    check_beginning(found, ids, beginnings, cut == "cut_left")
     last = labels[-1] if labels[-1] != IGNORED else next(label for label in reversed(labels) if label != IGNORED)
     if end is not None and last != end and cut != "cut_right":
         raise DataError("what is trained on doesn't end with the token at which generation stops")
 
 
-def _check_beginning(found: Marks, ids: list[int], beginnings: int, cut: bool) -> None:
+def check_beginning(found: Marks, ids: list[int], beginnings: int, cut: bool) -> None:
+    """Raise DataError for ids that don't begin as this tokenizer begins texts, or do so more often than `beginnings` times."""
     opening, size = [*found.opening], len(found.opening)
     if opening and not cut and ids[:size] != opening:
         raise DataError(

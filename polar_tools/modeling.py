@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,16 @@ def load_processor(path: str, method: Any, config: Config) -> Any:
         raise UserError(f"there is no {what} that transformers can load in {path}: {first_line(error)}") from error
 
 
+def keep_pictures(model: str, folder: Path) -> None:
+    """Put what prepares pictures for the model in the folder `model` beside its tokenizer in `folder`, where only that was saved.
+
+    So a model of pictures that a method trained on text alone can be shown pictures afterwards.
+    """
+    for name in ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json"):
+        if (Path(model) / name).is_file() and not (folder / name).exists():
+            shutil.copyfile(Path(model) / name, folder / name)
+
+
 def tokenizer_of(processor: Any) -> PreTrainedTokenizerBase:
     """What of a processor makes tokens: itself, or a part of it."""
     from transformers import ProcessorMixin
@@ -64,7 +75,7 @@ def load_model(path: str, method: Any, config: Config, features: Features, adapt
     `features` are settings that the data decide, such as the labels of a new head.
     """
     architectures.check_fits(config.method, architectures.usable(path, config))
-    model = _pretrained(path, method.MODEL_CLASS, config, features, quantized=adapter)
+    model = pretrained(path, method.MODEL_CLASS, config, features, quantized=adapter)
     if adapter and next(adapters.inside(model), None) is not None:
         raise ConfigError(f"model: the adapter in {path} can't be merged into its base, so nothing more can be trained on it")
     if adapter and config.use_peft:
@@ -72,7 +83,7 @@ def load_model(path: str, method: Any, config: Config, features: Features, adapt
     return method.wrap(config, model, path)
 
 
-def _pretrained(path: str, model_class: str, config: Config, features: Features, quantized: bool = False) -> PreTrainedModel:
+def pretrained(path: str, model_class: str, config: Config, features: Features, quantized: bool = False) -> PreTrainedModel:
     """In the type and with the attention that `config` names; an adapter is merged into its base where it can be."""
     adapter = Path(path) / "adapter_config.json"
     if not adapter.is_file():
@@ -81,10 +92,12 @@ def _pretrained(path: str, model_class: str, config: Config, features: Features,
         return _whole(path, model_class, config, features, bits)
     if quantized and config.quantization:
         raise ConfigError(f"quantization: the model in {path} is an adapter; train it with `merge_adapter: true` first")
-    from peft import PeftModel
+    from peft import PeftConfig, PeftModel
 
-    base = _pretrained(json.loads(adapter.read_bytes())["base_model_name_or_path"], model_class, config, features)
-    adapted = PeftModel.from_pretrained(base, path)
+    base = pretrained(json.loads(adapter.read_bytes())["base_model_name_or_path"], model_class, config, features)
+    made = PeftConfig.from_pretrained(path)
+    made.task_type = None  # it may be another one now: a reward model that starts from a language model has another head
+    adapted = PeftModel.from_pretrained(base, path, config=made)
     return adapted.merge_and_unload() if adapters.can_merge(adapted) else adapted
 
 
@@ -99,7 +112,8 @@ def _whole(path: str, model_class: str, config: Config, features: Features, bits
     for kernel in kernels:
         try:
             _refuse_kernel(kernel, config)
-            model = getattr(transformers, model_class).from_pretrained(path, attn_implementation=kernel, **options, **features)
+            with _quiet():
+                model = getattr(transformers, model_class).from_pretrained(path, attn_implementation=kernel, **options, **features)
         except (OSError, ValueError, ImportError) as error:
             problems.append(error)
             continue
@@ -107,6 +121,20 @@ def _whole(path: str, model_class: str, config: Config, features: Features, bits
             print(f"warning: {kernels[0]} attention can't be had, {kernel} is used: {first_line(problems[0])}", file=sys.stderr)
         return model if bits else model.to("cuda" if config.gpus else "cpu")
     raise UserError(f"the model in {path} can't be loaded as {model_class}: {first_line(problems[0])}") from problems[0]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No bars of progress that nobody watches, and that end lines of others."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _refuse_kernel(kernel: str, config: Config) -> None:
@@ -136,7 +164,7 @@ def merged(model: Any, method: Any, config: Config, features: Features, rows: Se
     for adapted in list(adapters.inside(model)):
         save_model(adapted, aside)
         if config.quantization:
-            base = _pretrained(config.model, method.MODEL_CLASS, config, features)
+            base = pretrained(config.model, method.MODEL_CLASS, config, features)
             whole, found = adapters.merged(PeftModel.from_pretrained(base, aside), rows, config.dtype)
         else:
             whole, found = adapters.merged(adapted, rows, config.dtype)
@@ -147,7 +175,8 @@ def merged(model: Any, method: Any, config: Config, features: Features, rows: Se
 
 def save_model(model: PreTrainedModel, target: Path) -> None:
     """Write weights (or an adapter) and configuration, the same bytes for the same model."""
-    model.save_pretrained(target)
+    with _quiet():
+        model.save_pretrained(target)
     (target / "README.md").unlink(missing_ok=True)  # peft's empty form of a model card says nothing true
     adapter = target / "adapter_config.json"
     if adapter.is_file():  # peft writes sets, whose order changes with every process

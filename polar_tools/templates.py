@@ -184,6 +184,11 @@ def dialogues(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Dialogue]) -> l
     return texts
 
 
+def asked(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Dialogue]) -> list[str]:
+    """The text that a model is given to write the next turn of each dialogue; raises RowError where the template refuses one."""
+    return _written(tokenizer, rows, [(place, len(row.turns)) for place, row in enumerate(rows)], True)
+
+
 def _written(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Dialogue], cuts: Sequence[tuple[int, int]], generation: bool) -> list[str]:
     """The texts of the first turns of some rows: `cuts` holds (row, turns)."""
     if not cuts:

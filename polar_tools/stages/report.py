@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from polar_tools import charts, discovery, pages, provenance, scores
 from polar_tools.artifact import Facts, canonical
 from polar_tools.fields import documentation, payload_of
@@ -133,7 +135,7 @@ class Setting:
     @property
     def shown(self) -> str:
         """As it is written in a config."""
-        return self.value if isinstance(self.value, str) else json.dumps(self.value, ensure_ascii=False)
+        return self.value if isinstance(self.value, str) else json.dumps(self.value, ensure_ascii=False, default=BaseModel.model_dump)
 
 
 @dataclass(frozen=True)

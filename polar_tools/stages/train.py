@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from polar_tools.methods.base import Config
     from polar_tools.training.stopping import EarlyStopping
 
-OPTIONAL = {"bitsandbytes": "bitsandbytes", "optimi": "torch-optimi"}
+OPTIONAL = {"bitsandbytes": "bitsandbytes", "optimi": "torch-optimi", "sentence_transformers": "sentence-transformers"}
 LIBRARIES = (
     *(*modeling.LIBRARIES, "accelerate", "datasets", "numpy", "peft", "trl"),
     *(package for module, package in OPTIONAL.items() if importlib.util.find_spec(module)),

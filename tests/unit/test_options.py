@@ -183,6 +183,7 @@ def test_every_field_was_looked_at() -> None:
         assert not [name for name, value in fields.items() if value == defaults[name].default]
 
 
+@pytest.mark.filterwarnings("ignore:.*label_smoothing_factor")
 def test_label_smoothing_reaches_the_loss(tmp_path: Path) -> None:
     from transformers.trainer_pt_utils import LabelSmoother
 
@@ -289,7 +290,9 @@ def custom(rendered: Path, tmp_path: Path) -> Iterator[Path]:
     shutil.copytree(rendered / LLAMA, folder)
     told = json.loads((folder / "config.json").read_text())
     code = {"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.OwnForCausalLM"}
-    (folder / "config.json").write_text(json.dumps({**told, "model_type": "polar-own", "architectures": ["OwnForCausalLM"], "auto_map": code}))
+    (folder / "config.json").write_text(
+        json.dumps({**told, "model_type": "polar-own", "architectures": ["OwnForCausalLM"], "auto_map": code})
+    )
     (folder / "own.py").write_text(
         "from transformers import LlamaConfig, LlamaForCausalLM\n"
         "class OwnConfig(LlamaConfig):\n    model_type = 'polar-own'\n"
@@ -439,7 +442,10 @@ def test_target_modules_may_be_written_in_every_usual_way(targets: Any, adapted:
         ({"peft_args": {"fan_in_fan_out": "perhaps"}}, 'peft_args.fan_in_fan_out: must be true or false, but it is "perhaps"'),
         ({"peft_args": {"r": 3}}, "peft_args.r: write `lora_r` beside `peft_args`"),
         ({"peft_args": {"task_type": "SEQ_CLS"}}, "peft_args.task_type: POLAR sets it itself"),
-        ({"peft_type": "ia3", "lora_r": 4}, "lora_r: ia3 has no such setting; its own, which go into `peft_args`, are .*feedforward_modules"),
+        (
+            {"peft_type": "ia3", "lora_r": 4},
+            "lora_r: ia3 has no such setting; its own, which go into `peft_args`, are .*feedforward_modules",
+        ),
         ({"peft_type": "vera", "use_dora": True}, "use_dora: vera has no such setting"),
         ({"peft_type": "adalora", "use_dora": True}, "peft_type: adalora: .*DoRA"),
         ({"peft_type": "c3a"}, "peft_type: c3a can't be put on LlamaForCausalLM: The block size"),
@@ -487,7 +493,12 @@ def test_merge_that_changes_the_model_is_no_merge(tmp_path: Path, monkeypatch: p
     ("fields", "layer"),
     [
         (
-            {"quantization": "int4", "bnb_4bit_quant_type": "fp4", "bnb_4bit_use_double_quant": False, "bnb_4bit_compute_dtype": "bfloat16"},
+            {
+                "quantization": "int4",
+                "bnb_4bit_quant_type": "fp4",
+                "bnb_4bit_use_double_quant": False,
+                "bnb_4bit_compute_dtype": "bfloat16",
+            },
             "Linear4bit",
         ),
         ({"quantization": "int8"}, "Linear8bitLt"),
@@ -634,7 +645,9 @@ def test_loss_that_is_no_number_stops_at_its_step(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(AnswerLossTrainer, "compute_loss", compute_loss)
     fields = {"train_sampling_strategy": "sequential", "gradient_accumulation_steps": 2, "save_strategy": "steps", "save_steps": 1}
-    message = r"the loss became nan in step 2, batch 2 of it \(training rows 7, 8, counted from 1\). Look at these rows, lower learning_rate"
+    message = (
+        r"the loss became nan in step 2, batch 2 of it \(training rows 7, 8, counted from 1\). Look at these rows, lower learning_rate"
+    )
     with pytest.raises(WorldError, match=message) as caught:
         trained(tmp_path / "t", **fields, max_steps=4)
     assert f"The last good checkpoint is {tmp_path}/t/checkpoints/checkpoint-1" in str(caught.value)

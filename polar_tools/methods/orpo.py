@@ -1,0 +1,90 @@
+"""Odds ratio preference optimization (Hong et al. 2024): fine-tuning on chosen answers and preferences at once, without a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import PositiveFloat
+
+from polar_tools import conversations, preferences
+from polar_tools.methods import base
+from polar_tools.metrics.base import Prediction
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+
+ALIASES = ()
+
+
+class Config(preferences.Lengths, conversations.Fields, base.Config):
+    """Fields of `orpo`."""
+
+    method: Literal["orpo"] = "orpo"
+    beta: PositiveFloat = 0.1
+    """Weight of the odds ratio beside the loss of the chosen answer; the paper's lambda."""
+    disable_dropout: bool = True
+    """No dropout in the trained model."""
+
+
+COLUMNS = preferences.COLUMNS
+MODEL_CLASS = "AutoModelForCausalLM"
+TASK_TYPE = "CAUSAL_LM"
+METRICS = ("preference_accuracy", "margin", "loss")
+CHECKS = ("save_load", "same_ids", "mask")
+TRAINS_ON = "tokens"
+features = base.features
+set_up = conversations.set_up
+
+
+def render(config: Config, processor: PreTrainedTokenizerBase, features: base.Features, rows: Sequence[base.Row]) -> list[base.Example]:
+    """Ids and labels of both answers of each row, behind the same prompt."""
+    return preferences.render(config, processor, rows)
+
+
+def fit(config: Config, example: base.Example) -> base.Example | None:
+    """Prompts and answers within their own limits, then as base.fit."""
+    return base.fit(config, preferences.limited(config, example))
+
+
+check = preferences.check
+wrap = base.wrap
+
+
+def build_trainer(
+    config: Config,
+    model: PreTrainedModel,
+    processor: PreTrainedTokenizerBase,
+    train: Dataset,
+    evaluation: dict[str, Dataset] | None,
+    callbacks: list[Any],
+    **run: Any,
+) -> Trainer:
+    """trl's ORPOTrainer on rendered pairs."""
+    from trl.experimental.orpo import ORPOConfig
+
+    from polar_tools.trainers.preference import OddsRatioTrainer, Pairs
+
+    unread = {"max_length": 0, "max_completion_length": None}  # the rows are within their limits; None would be taken for 512
+    return OddsRatioTrainer(
+        model=model,
+        args=base.arguments(ORPOConfig, config, remove_unused_columns=False, **unread, **run),
+        train_dataset=train,
+        eval_dataset=evaluation,
+        processing_class=processor,
+        data_collator=Pairs(processor.pad_token_id),
+        callbacks=callbacks,
+    )
+
+
+def predict(
+    config: Config,
+    model: PreTrainedModel,
+    processor: PreTrainedTokenizerBase,
+    features: base.Features,
+    rows: Sequence[base.Row],
+    generation: dict[str, Any],
+) -> list[Prediction]:
+    """The log-probabilities of both answers, and the one that is more probable."""
+    return preferences.predict(config, model, processor, rows)

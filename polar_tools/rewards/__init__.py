@@ -1,0 +1,1 @@
+"""One small judge a file: completions in, a number for each out."""

@@ -1,0 +1,41 @@
+"""trl's GRPOTrainer and RLOOTrainer, given prompts that are token ids already."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trl import GRPOTrainer, RLOOTrainer
+
+
+class _Grouped:
+    """What both need: our ids, our end of a completion, and a reference that is the model as it is given.
+
+    trl tokenizes prompts itself: texts with the tokenizer's own marks around them, messages by its template. Rows whose `prompt` is a list
+    of ids pass through, so that a model is trained on the very ids that it is evaluated with.
+    """
+
+    def __init__(self, *, stop: int, **options: Any) -> None:
+        super().__init__(**options)
+        trainer: Any = self
+        trainer.eos_token_ids = [stop]
+        trainer.generation_config.eos_token_id = trainer.generation_kwargs["eos_token_id"] = [stop]
+        if trainer.ref_model is not None:  # read again by trl from where the weights once lay, without an adapter that was merged since
+            trainer.ref_model.load_state_dict(trainer.model.state_dict())
+
+    def _tokenize_prompts(self, prompts: list[list[int]]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        return prompts, None, {}
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log all but how long a step took, which no two runs have in common."""
+        trainer: Any = self
+        for figures in trainer._metrics.values():
+            figures.pop("step_time", None)
+        super().log(logs, start_time)  # type: ignore[misc]
+
+
+class GroupedGRPOTrainer(_Grouped, GRPOTrainer):
+    """GRPOTrainer on ids."""
+
+
+class GroupedRLOOTrainer(_Grouped, RLOOTrainer):
+    """RLOOTrainer on ids."""
