@@ -14,6 +14,7 @@ run: $(VENV)/installed-run  ## the default workflow
 
 data: $(VENV)/installed-run  ## what config/examples/shapes is made from and no pypi:// source gives, into data/: see docs/data.md
 	PATH="$(abspath $(BIN)):$$PATH" python examples/fetch_data.py data
+	PATH="$(abspath $(BIN)):$$PATH" python examples/make_vision_model.py data/tiny-gemma3 data/emoji/metadata.jsonl
 
 test: $(VENV)/installed-test  ## the fast tests
 	PATH="$(abspath $(BIN)):$$PATH" pytest -n 2 -m "not slow and not gpu and not slurm"
@@ -59,9 +60,9 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python 3.11 with venv is needed: apt-get install python3.11-venv, or make PYTHON=/path/to/python3.11" >&2; exit 1; }
 
 $(VENV)/installed-run: $(VENV)/bin/python pyproject.toml envs/cpu.txt
-	$(INSTALL) ".[s3,workflow,prepare,train,evaluate]"
+	$(INSTALL) ".[s3,workflow,prepare,train,embed,evaluate]"
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/bin/python pyproject.toml envs/cpu.txt
-	$(INSTALL) ".[s3,workflow,prepare,train,quantize,optimizers,evaluate,dvc,dev]"
+	$(INSTALL) ".[s3,workflow,prepare,train,embed,quantize,optimizers,evaluate,dvc,dev]"
 	@touch $@ $(VENV)/installed-run

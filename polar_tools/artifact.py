@@ -68,14 +68,7 @@ def make(folder: Path, stage: str, work: Work, libraries: Callable[[], Iterable[
     Paths in the spec are below the working directory. `libraries` gives the packages whose
     versions the result depends on; it and `work` are called only where there is work, so that comparing stays cheap.
     """
-    frozen = _read_spec(folder)
-    spec = thaw(frozen, str(folder / "spec.json"))
-    if spec.stage != stage:
-        raise UserError(f"{folder}/spec.json is for the stage `{spec.stage}`, not for `{stage}`")
-    origin = Records().origin(spec, frozen)
-    missing = [path for path, record in origin["inputs"].items() if record is None]
-    if missing:
-        raise UserError(f"{folder} is made from {', '.join(missing)}, not there yet: run `snakemake`, or this tool in the project's folder")
+    spec, origin = asked(folder, stage)
     if _is_current(folder, origin):
         _write_manifest(folder, read_json(folder / "manifest.json") or {})
         return False
@@ -86,6 +79,19 @@ def make(folder: Path, stage: str, work: Work, libraries: Callable[[], Iterable[
     _write_manifest(folder, _circumstances(folder, spec, facts, started, time.monotonic() - clock))
     (folder / ".work.json").unlink()
     return True
+
+
+def asked(folder: Path, stage: str) -> tuple[Any, dict[str, Any]]:
+    """The spec in `folder` and its origin; raises UserError where it is for another stage, or something that it needs isn't there."""
+    frozen = _read_spec(folder)
+    spec = thaw(frozen, str(folder / "spec.json"))
+    if spec.stage != stage:
+        raise UserError(f"{folder}/spec.json is for the stage `{spec.stage}`, not for `{stage}`")
+    origin = Records().origin(spec, frozen)
+    missing = [path for path, record in origin["inputs"].items() if record is None]
+    if missing:
+        raise UserError(f"{folder} is made from {', '.join(missing)}, not there yet: run `snakemake`, or this tool in the project's folder")
+    return spec, origin
 
 
 def settle(folder: Path, frozen: bytes, spec: Spec, records: Records) -> None:

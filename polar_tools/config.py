@@ -42,6 +42,11 @@ class Model(Source):
     """Whose `config.json` is taken instead of the model's own: a name from `models`, or a URI."""
     tokenizer_name: str | None = None
     """Whose tokenizer is taken instead of the model's own: a name from `models`, or a URI."""
+    decoder_name: str | None = None
+    """What becomes the decoder of an encoder-decoder, for `seq2seq`: a name from `models`, this one's too, or a URI.
+
+    The model itself becomes the encoder. Both must have the same vocabulary; the attention from one to the other is new.
+    """
 
     @model_validator(mode="after")
     def _revision_is_of_a_hub(self) -> Self:
@@ -55,7 +60,7 @@ class Model(Source):
 
     def parts(self) -> dict[str, str]:
         """Field -> whose part it takes, for those that are given."""
-        named = {"config_name": self.config_name, "tokenizer_name": self.tokenizer_name}
+        named = {"config_name": self.config_name, "tokenizer_name": self.tokenizer_name, "decoder_name": self.decoder_name}
         return {field: owner for field, owner in named.items() if owner is not None}
 
 
@@ -163,7 +168,7 @@ class Config(Frozen):
 
     @model_validator(mode="after")
     def _references_lead_somewhere(self) -> Self:
-        problems = [*self._dangling(), *self._circles(), *self._clashes(), *self._unmeasurable()]
+        problems = [*self._dangling(), *self._circles(), *self._clashes(), *self._unmeasurable(), *self._unwatched()]
         if not (self.models or self.datasets or self.experiments):
             problems.append("there is nothing to make: name `models`, `datasets` or `experiments`")
         if problems:
@@ -198,7 +203,10 @@ class Config(Frozen):
     def _circles(self) -> list[str]:
         experiments = {name: self.parents(name) for name in self.experiments}
         datasets = {name: [entry.source] for name, entry in self.datasets.items()}
-        models = {name: list(entry.parts().values()) for name, entry in self.models.items()}
+        models = {
+            name: [owner for field, owner in entry.parts().items() if (field, owner) != ("decoder_name", name)]
+            for name, entry in self.models.items()
+        }
         return [
             f"{section}.{circle[0]}.{field}: `{circle[0]}` starts from itself: {' -> '.join(circle)}"
             for section, field, parents in (
@@ -226,6 +234,14 @@ class Config(Frozen):
             for name, experiment in self.experiments.items()
             for watched, dataset in experiment.eval_datasets.items()
             if not self.has_test(dataset)
+        ]
+
+    def _unwatched(self) -> list[str]:
+        """Rows of which isn't said when to look at them. A spec can't tell: tokenize sees the one field without the others."""
+        return [
+            f"experiments.{name}.eval_datasets: would be ignored without `eval_strategy` or `do_eval: true`"
+            for name, experiment in self.experiments.items()
+            if experiment.eval_datasets and experiment.eval_strategy == "no" and not experiment.do_eval
         ]
 
     def prepared(self, name: str) -> Prepared:

@@ -239,4 +239,10 @@ def asked_and_answered(config: Prompts, row: Row, answer: str = "completion") ->
     turns = dialogue(config.model_copy(update={"system_prompt": None}), row, 0, answer).turns
     last = max((number for number, turn in enumerate(turns) if turn["role"] == "assistant"), default=len(turns) - 1)
     before = turns[last - 1] if last else {}
-    return str(before.get("content", "")), str(turns[last].get("content", ""))
+    return text_of(before), text_of(turns[last])
+
+
+def text_of(turn: Row) -> str:
+    """What a turn says; of parts those that are text."""
+    said = turn.get("content") or ""
+    return said if isinstance(said, str) else "\n".join(part["text"] for part in said if part.get("type") == "text")

@@ -32,6 +32,10 @@ class RowError(DataError):
         self.place = place
 
 
+class PreflightError(UserError):
+    """What would be trained is not what was asked for."""
+
+
 class WorldError(PolarError):
     """The world outside failed: network, disk, a remote store."""
 

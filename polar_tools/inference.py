@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,72 +15,114 @@ IGNORED = -100
 
 
 def generate(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[list[int]], generation: dict[str, Any]
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[list[int]], generation: Mapping[str, Any]
 ) -> list[str]:
-    """The text that follows each prompt, without special tokens and outer blanks, in the order of `prompts`."""
+    """The text that follows each prompt, without special tokens and outer blanks, in the order of `prompts`.
+
+    An encoder-decoder reads the prompts from the left, and all that it writes is answer.
+    """
     texts = [""] * len(prompts)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     for batch in _by_length([len(prompt) for prompt in prompts]):
-        ids, mask = _pad([prompts[row] for row in batch], pad, left=True)
-        with torch.inference_mode():
-            output = model.generate(
-                input_ids=ids.to(model.device),
-                attention_mask=mask.to(model.device),
-                pad_token_id=pad,
-                **{"eos_token_id": tokenizer.eos_token_id, **generation},
-            )
-        for row, text in zip(batch, tokenizer.batch_decode(output[:, ids.shape[1] :], skip_special_tokens=True), strict=True):
-            texts[row] = text.strip()
+        ids, mask = _pad([prompts[row] for row in batch], pad, left=not model.config.is_encoder_decoder)
+        written = continuations(model, tokenizer, {"input_ids": ids, "attention_mask": mask}, generation)
+        for row, text in zip(batch, written, strict=True):
+            texts[row] = text
     return texts
 
 
-def reference_losses(model: PreTrainedModel, examples: Sequence[dict[str, list[int]]]) -> list[tuple[float, int]]:
-    """Summed cross-entropy in nats and number of trained tokens of each example (`input_ids`, `labels`)."""
+def continuations(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, inputs: Mapping[str, Any], generation: Mapping[str, Any]
+) -> list[str]:
+    """The text that follows each row of `inputs`, tensors that are filled up on the left, without special tokens and outer blanks."""
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    with torch.inference_mode():
+        output = model.generate(**_on(model, inputs), pad_token_id=pad, **{"eos_token_id": tokenizer.eos_token_id, **generation})
+    answers = output if model.config.is_encoder_decoder else output[:, inputs["input_ids"].shape[1] :]
+    return [text.strip() for text in tokenizer.batch_decode(answers, skip_special_tokens=True)]
+
+
+def reference_losses(model: PreTrainedModel, examples: Sequence[Mapping[str, list[int]]]) -> list[tuple[float, int]]:
+    """Summed cross-entropy in nats and number of trained tokens of each example (`input_ids`, `labels`), by a causal model."""
     results: list[tuple[float, int]] = [(0.0, 0)] * len(examples)
     for batch in _by_length([len(example["input_ids"]) for example in examples]):
         ids, mask = _pad([examples[row]["input_ids"] for row in batch], 0)
-        targets = _pad([examples[row]["labels"] for row in batch], IGNORED)[0][:, 1:].to(model.device)
-        trained = targets.ne(IGNORED)
-        columns = trained.any(0).nonzero().flatten()
-        with torch.inference_mode():
-            logits = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), logits_to_keep=columns).logits
-        losses = torch.nn.functional.cross_entropy(
-            logits.float().transpose(1, 2), targets[:, columns], ignore_index=IGNORED, reduction="none"
-        )
-        for place, row in enumerate(batch):
-            results[row] = (float(losses[place].sum()), int(trained[place].sum()))
+        targets = _pad([examples[row]["labels"] for row in batch], IGNORED)[0]
+        for row, loss in zip(batch, losses(model, {"input_ids": ids, "attention_mask": mask}, targets), strict=True):
+            results[row] = loss
     return results
 
 
-def label_losses(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, examples: Sequence[dict[str, list[int]]]
-) -> list[tuple[int, float]]:
-    """The most probable class of each example and the cross-entropy in nats of the true one (`label` holds its id)."""
-    results: list[tuple[int, float]] = [(0, 0.0)] * len(examples)
+def losses(model: PreTrainedModel, inputs: Mapping[str, Any], labels: torch.Tensor) -> list[tuple[float, int]]:
+    """Summed cross-entropy in nats and number of trained tokens of each row of `inputs`; the head runs only where that is needed."""
+    targets = labels[:, 1:].to(model.device)
+    columns = targets.ne(IGNORED).any(0).nonzero().flatten()
+    with torch.inference_mode():
+        logits = model(**_on(model, inputs), logits_to_keep=columns).logits
+    found, counts, _ = _sums(logits, targets[:, columns])
+    return list(zip(found, counts, strict=True))
+
+
+def _on(model: PreTrainedModel, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """`inputs` where the model is; numbers that aren't whole, such as pixels, in its type."""
+    return {
+        name: value.to(model.device, model.dtype if value.is_floating_point() else None) if isinstance(value, torch.Tensor) else value
+        for name, value in inputs.items()
+    }
+
+
+def target_losses(model: PreTrainedModel, examples: Sequence[Mapping[str, list[int]]]) -> list[tuple[float, int]]:
+    """The same of each target (`target_labels`), by an encoder-decoder that reads the source (`source_input_ids`)."""
+    results: list[tuple[float, int]] = [(0.0, 0)] * len(examples)
+    for batch in _by_length([len(example["source_input_ids"]) for example in examples]):
+        ids, mask = _pad([examples[row]["source_input_ids"] for row in batch], 0)
+        targets = _pad([examples[row]["target_labels"] for row in batch], IGNORED)[0].to(model.device)
+        before = model.prepare_decoder_input_ids_from_labels(labels=targets)
+        with torch.inference_mode():
+            logits = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), decoder_input_ids=before).logits
+        for row, loss, tokens, _ in zip(batch, *_sums(logits, targets), strict=True):
+            results[row] = (loss, tokens)
+    return results
+
+
+def masked_losses(model: PreTrainedModel, examples: Sequence[Mapping[str, list[int]]]) -> list[tuple[float, int, list[int]]]:
+    """Summed cross-entropy in nats and number of hidden tokens of each example (`input_ids`, `labels`), and the guesses."""
+    results: list[tuple[float, int, list[int]]] = [(0.0, 0, [])] * len(examples)
+    for batch in _by_length([len(example["input_ids"]) for example in examples]):
+        ids, mask = _pad([examples[row]["input_ids"] for row in batch], 0)
+        targets = _pad([examples[row]["labels"] for row in batch], IGNORED)[0].to(model.device)
+        with torch.inference_mode():
+            logits = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device)).logits
+        for row, loss, tokens, best in zip(batch, *_sums(logits, targets), strict=True):
+            results[row] = (loss, tokens, best)
+    return results
+
+
+def head_outputs(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, examples: Sequence[Mapping[str, list[int]]]) -> torch.Tensor:
+    """What the head of a classifier gives for each example (`input_ids`): float32 [rows, outputs], on the CPU."""
+    results: list[torch.Tensor] = [torch.empty(0)] * len(examples)
     pad = tokenizer.pad_token_id or 0
     for batch in _by_length([len(example["input_ids"]) for example in examples]):
         ids, mask = _pad([examples[row]["input_ids"] for row in batch], pad)
-        targets = torch.tensor([examples[row]["label"][0] for row in batch], device=model.device)
         with torch.inference_mode():
-            logits = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device)).logits.float()
-        losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
-        for row, best, loss in zip(batch, logits.argmax(-1), losses, strict=True):
-            results[row] = (int(best), float(loss))
-    return results
+            logits = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device)).logits.float().cpu()
+        for row, outputs in zip(batch, logits, strict=True):
+            results[row] = outputs
+    return torch.stack(results)
+
+
+def _sums(logits: torch.Tensor, targets: torch.Tensor) -> tuple[list[float], list[int], list[list[int]]]:
+    """Of each row: the summed cross-entropy of its targets, how many these are, and what is most probable at their places."""
+    there = targets.ne(IGNORED)
+    losses = torch.nn.functional.cross_entropy(logits.float().transpose(1, 2), targets, ignore_index=IGNORED, reduction="none")
+    best = [row[kept].tolist() for row, kept in zip(logits.argmax(-1), there, strict=True)]
+    return losses.sum(1).tolist(), there.sum(1).tolist(), best
 
 
 def rewards(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sequences: Sequence[list[int]]) -> list[float]:
     """The one number that a reward model gives each sequence of token ids."""
-    results = [0.0] * len(sequences)
-    pad = tokenizer.pad_token_id or 0
-    model.config.get_text_config().pad_token_id = pad  # a decoder reads the reward off the last token that isn't it
-    for batch in _by_length([len(sequence) for sequence in sequences]):
-        ids, mask = _pad([sequences[row] for row in batch], pad)
-        with torch.inference_mode():
-            logits = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device)).logits.float()
-        for row, reward in zip(batch, logits[:, 0], strict=True):
-            results[row] = float(reward)
-    return results
+    model.config.get_text_config().pad_token_id = tokenizer.pad_token_id or 0  # a decoder reads it off the last token that isn't this
+    return [float(reward) for reward in head_outputs(model, tokenizer, [{"input_ids": ids} for ids in sequences])[:, 0]]
 
 
 def _by_length(lengths: Sequence[int]) -> Iterator[list[int]]:

@@ -45,6 +45,14 @@ def dialogues(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Dialogue]) -> l
     return examples
 
 
+def labelled(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Text]) -> list[Example]:
+    """As `dialogues`, of dialogues that a template wrote already."""
+    inner, end = backend(tokenizer), end_of_turn(tokenizer)
+    encodings = _encode(inner, [row.text for row in rows])
+    borders = _borders(inner, rows, encodings)
+    return [_labelled(place, row, encodings[place], borders, end) for place, row in enumerate(rows)]
+
+
 @contextmanager
 def _counted_from(start: int) -> Iterator[None]:
     """Count the place of a RowError from the first of all rows, not of a piece of them."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,16 @@ def load_processor(path: str, method: Any, config: Config) -> Any:
         return kind.from_pretrained(path, local_files_only=True, trust_remote_code=config.trust_remote_code)
     except (OSError, ValueError) as error:
         raise UserError(f"there is no {what} that transformers can load in {path}: {first_line(error)}") from error
+
+
+def keep_pictures(model: str, folder: Path) -> None:
+    """Put what prepares pictures for the model in the folder `model` beside its tokenizer in `folder`, where only that was saved.
+
+    So a model of pictures that a method trained on text alone can be shown pictures afterwards.
+    """
+    for name in ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json"):
+        if (Path(model) / name).is_file() and not (folder / name).exists():
+            shutil.copyfile(Path(model) / name, folder / name)
 
 
 def tokenizer_of(processor: Any) -> PreTrainedTokenizerBase:
@@ -101,7 +112,8 @@ def _whole(path: str, model_class: str, config: Config, features: Features, bits
     for kernel in kernels:
         try:
             _refuse_kernel(kernel, config)
-            model = getattr(transformers, model_class).from_pretrained(path, attn_implementation=kernel, **options, **features)
+            with _quiet():
+                model = getattr(transformers, model_class).from_pretrained(path, attn_implementation=kernel, **options, **features)
         except (OSError, ValueError, ImportError) as error:
             problems.append(error)
             continue
@@ -109,6 +121,20 @@ def _whole(path: str, model_class: str, config: Config, features: Features, bits
             print(f"warning: {kernels[0]} attention can't be had, {kernel} is used: {first_line(problems[0])}", file=sys.stderr)
         return model if bits else model.to("cuda" if config.gpus else "cpu")
     raise UserError(f"the model in {path} can't be loaded as {model_class}: {first_line(problems[0])}") from problems[0]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No bars of progress that nobody watches, and that end lines of others."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _refuse_kernel(kernel: str, config: Config) -> None:
@@ -149,7 +175,8 @@ def merged(model: Any, method: Any, config: Config, features: Features, rows: Se
 
 def save_model(model: PreTrainedModel, target: Path) -> None:
     """Write weights (or an adapter) and configuration, the same bytes for the same model."""
-    model.save_pretrained(target)
+    with _quiet():
+        model.save_pretrained(target)
     (target / "README.md").unlink(missing_ok=True)  # peft's empty form of a model card says nothing true
     adapter = target / "adapter_config.json"
     if adapter.is_file():  # peft writes sets, whose order changes with every process

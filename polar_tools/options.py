@@ -29,26 +29,36 @@ def spec_argument(required: bool = True) -> Callable[[Decorated], Decorated]:
     return click.argument("spec", required=required, type=click.Path(path_type=Path))
 
 
-def run_stage(stage: str, spec: Path) -> None:
-    """Make the artifact of `spec` and say in one line what happened."""
-    import importlib
-    import time
-
-    from polar_tools import artifact
-
+def set_up(stage: str) -> None:
+    """What libraries read in this process, before any of them is imported."""
     gc.enable()
     os.environ.update(REPEATABLE)
     if stage not in ONLINE:
         os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")  # bars are for a terminal; in a log they are noise
-    folder = spec.parent if spec.name == "spec.json" else spec
+
+
+def folder_of(spec: Path) -> Path:
+    """The folder of an artifact, by itself or by its spec.json."""
+    return spec.parent if spec.name == "spec.json" else spec
+
+
+def run_stage(stage: str, spec: Path, **how: Any) -> None:
+    """Make the artifact of `spec` and say in one line what happened; `how` goes to the stage, and changes nothing of what is made."""
+    import importlib
+    import time
+
+    from polar_tools import artifact
+
+    set_up(stage)
+    folder = folder_of(spec)
     clock = time.monotonic()
 
     def module() -> ModuleType:
         return importlib.import_module(f"polar_tools.stages.{stage}")
 
-    worked = artifact.make(folder, stage, lambda *told: module().run(*told), lambda: module().LIBRARIES)
+    worked = artifact.make(folder, stage, lambda *told: module().run(*told, **how), lambda: module().LIBRARIES)
     click.echo(f"{folder}: {f'made in {time.monotonic() - clock:.1f} s' if worked else 'up to date'}")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from polar_tools import artifact, discovery, recognition, storage
+from polar_tools import artifact, discovery, foreign_code, recognition, storage
 from polar_tools.config import Config, Evaluation, Metric, Resources
 from polar_tools.dataset_config import Dataset, Mixture, RowExpectations
 from polar_tools.errors import ConfigError
@@ -57,6 +57,7 @@ class Plan:
     """Every artifact that a config asks for, by path, inputs first; raises ConfigError where the config can't be planned."""
 
     def __init__(self, config: Config) -> None:
+        foreign_code.check(config)
         self.config = config
         self.artifacts: dict[str, Artifact] = {}
         parents_first = sorted(config.experiments, key=lambda name: (self._generation(name), name))
@@ -175,6 +176,8 @@ class Plan:
 
     def _part(self, name: str, field: str, owner: str) -> str:
         """The folder of a model, by its name or URI, of which another takes a part."""
+        if owner == name:
+            return self._mirror("models", name)
         return self._source("models", f"{name}.{field}", owner, None) if "://" in owner else self._model(owner)
 
     def _dataset(self, name: str) -> str:
@@ -299,7 +302,7 @@ class Plan:
 
     def _evaluate(self, name: str, experiment: Experiment, tokenizer: str, evaluation_name: str, seed: int, trained: str | None) -> str:
         evaluation: Evaluation = self.config.evaluations[evaluation_name]
-        metrics = evaluation.metrics or tuple(_default_metrics(experiment.method))
+        metrics = evaluation.metrics or tuple(_default_metrics(experiment))
         spec = EvaluateSpec(
             tokenizer=tokenizer,
             trained=trained,
@@ -314,8 +317,8 @@ class Plan:
         return self._add(f"results/{name}/{run}/evaluate/{evaluation_name}", spec)
 
 
-def _default_metrics(method: str) -> Iterator[Metric]:
-    for metric in discovery.load("methods", method).METRICS:
+def _default_metrics(experiment: Experiment) -> Iterator[Metric]:
+    for metric in experiment.metrics() or discovery.load("methods", experiment.method).METRICS:
         yield discovery.load("metrics", metric).Options()
 
 

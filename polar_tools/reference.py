@@ -14,17 +14,19 @@ from polar_tools import discovery
 from polar_tools.config import Config
 from polar_tools.fields import SHA256, Frozen, documentation
 from polar_tools.filters import base as filters
+from polar_tools.losses import base as losses
 from polar_tools.methods.base import Config as Experiment
 from polar_tools.metrics import base as metrics
 
 JsonSchema = dict[str, Any]
 
-CHOICES: dict[str, tuple[str, type[Frozen]]] = {
-    "experiments": ("method", Experiment),
-    "filters": ("name", filters.Options),
-    "metrics": ("name", metrics.Options),
+CHOICES: dict[str, tuple[str, str, type[Frozen]]] = {
+    "experiments": ("methods", "method", Experiment),
+    "filters": ("filters", "name", filters.Options),
+    "loss": ("losses", "name", losses.Options),
+    "metrics": ("metrics", "name", metrics.Options),
 }
-"""Fields that hold one of several classes -> the key that chooses, and the fields that all of them share."""
+"""Fields that hold one of several classes -> the package, the key that chooses, and the fields that all of them share."""
 
 BOUNDS = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
 
@@ -87,26 +89,34 @@ def _section(heading: str, schema: JsonSchema, path: str, definitions: JsonSchem
 
 def _choice(name: str, path: str, variants: list[JsonSchema], definitions: JsonSchema) -> Iterator[str]:
     """What all variants share, once; then what each has of its own."""
-    key, shared = CHOICES[name]
+    package, key, shared = CHOICES[name]
     objects = [_resolved(variant, definitions) for variant in variants if "$ref" in variant or "properties" in variant]
     common = {field: objects[0]["properties"][field] for field in shared.model_fields}
     common[key] = {"description": common[key]["description"], "enum": [variant["title"] for variant in objects]}
-    yield from (f"## `{path}`\n", f"What all {name} have in common.\n", *_table(common, objects[0]["required"], definitions))
+    yield from (
+        f"## `{path}`\n",
+        f"What all {name if package == 'methods' else package} have in common.\n",
+        *_table(common, objects[0]["required"], definitions),
+    )
     for variant in objects:
         own = {field: words for field, words in variant["properties"].items() if field not in common}
-        remarks = " ".join([variant["description"], *_remarks(name, key, variant, variants)])
+        remarks = " ".join([variant["description"], *_remarks(package, key, variant, variants)])
         yield from (f"## `{path}`, `{key}: {variant['title']}`\n", f"{remarks}\n", *_table(own, variant["required"], definitions))
+        for field, words in own.items():
+            chosen = next((option["oneOf"] for option in (words, *words.get("anyOf", ())) if "oneOf" in option), None)
+            if field in CHOICES and chosen:
+                yield from _choice(field, f"{path}.{field}", chosen, definitions)
 
 
 def _remarks(package: str, key: str, variant: JsonSchema, variants: list[JsonSchema]) -> Iterator[str]:
     """What is to be said of a variant besides its fields."""
-    name, module = variant["title"], discovery.load(package if package != "experiments" else "methods", variant["title"])
+    name, module = variant["title"], discovery.load(package, variant["title"])
     others = [spelling for spelling in variant["properties"][key].get("enum", []) if spelling != name]
     if others:
         yield f"Also written {_codes(others)}."
     if name in [bare.get("const") for bare in variants]:
         yield f"`{name}` alone is short for `{{{key}: {name}}}`."
-    if package == "experiments":
+    if package == "methods":
         yield f"The data needs {', or '.join(' + '.join(f'`{column}`' for column in columns) for columns in module.COLUMNS)}."
         yield f"Measured by {_codes(module.METRICS)} where an evaluation names no metrics."
 

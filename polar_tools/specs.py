@@ -52,7 +52,7 @@ class MirrorSpec(Spec):
 
 
 class ConvertSpec(Spec):
-    """Put a model's folder together: out of a GGUF file, a subfolder, the parts of other models."""
+    """Put a model's folder together: out of a GGUF file, a subfolder, the parts of other models, two that are joined."""
 
     PAYLOAD = "model"
     stage: Literal["convert"] = "convert"
@@ -63,6 +63,8 @@ class ConvertSpec(Spec):
     """The folder whose config.json is taken."""
     tokenizer_name: PayloadPath | None = None
     """The folder whose tokenizer is taken."""
+    decoder_name: PayloadPath | None = None
+    """The folder of the model that becomes the decoder, which may be `model` itself."""
 
 
 class Files(Frozen):

@@ -34,7 +34,7 @@ HELD_OUT_BY = ("test_source", "split", "train_test_split_ratio")
 OWN = ("method", "model", "dataset", "evaluations", "expect", "rank_rows")
 """Fields of an experiment that have another form here, or belong to a whole workflow."""
 MODEL_FIELDS = tuple(name for name in Model.model_fields if name not in ("source", "sha256"))
-PARTS = {"config_name", "tokenizer_name"}
+PARTS = {"config_name", "tokenizer_name", "decoder_name"}
 """Of these the ones that say where another model lies."""
 DATASET_FIELDS = tuple(
     name
@@ -78,7 +78,8 @@ def train(
     with contextlib.chdir(root):  # paths in a spec are below the working directory
         for path, made in plan.artifacts.items():
             if made.spec.stage != "report":
-                options.run_stage(made.spec.stage, Path(path))
+                how = {"preflight": plan.config.experiments[NAME].preflight} if made.spec.stage == "train" else {}
+                options.run_stage(made.spec.stage, Path(path), **how)
     _link(root, f"{trainings[0]}/{TrainSpec.PAYLOAD}")
     record = artifact.read_json(root / trainings[0] / "record.json") or {}
     return {"final_model_path": str(root / "model"), "eval_metrics": record["facts"].get("eval_metrics", {})}

@@ -75,11 +75,12 @@ def command(spec: Path | None, file: Path | None, **given: Any) -> None:
 
     \b
       polar-tools train results/describe/seed0/train/spec.json
+      polar-tools train results/describe/seed0/train/spec.json --preflight off
       polar-tools train --method sft --model-name-or-path ORG/NAME --train-data rows.csv --output-dir out --use-peft --learning-rate 1e-4
     """
-    told = {name: value for name, value in given.items() if value is not None and value is not False}
-    if spec is not None and not told and file is None:
-        options.run_stage("train", spec)
+    told = {name: value for name, value in given.items() if value is not None and (name, value) != ("overwrite_output_dir", False)}
+    if spec is not None and set(told) <= {"preflight"} and file is None:
+        options.run_stage("train", spec, **told)
         return
     if file is not None:
         from polar_tools import config as configs

@@ -30,6 +30,8 @@ class Material(Topic):
     """One training a seed. The first also seeds a new head of the untouched model."""
     expect: Planned[TokenExpectations] = TokenExpectations()
     """What must hold before anything is trained."""
+    preflight: Planned[bool] = True
+    """Look on 8 rows whether data, model and trainer do what they should, before anything is trained (docs/preflight.md)."""
     rank_rows: Planned[NonNegativeInt] = 0
     """How many training rows are ranked by the loss that the untouched model has on them, before anything is trained; 0 ranks none."""
 

@@ -1,6 +1,6 @@
-"""A folder of pictures with metadata.csv, .jsonl or .parquet, whose column `file_name` names the picture of each row.
+"""A folder of pictures with metadata.csv, .jsonl or .parquet, whose column `file_name` names each row's picture, or `file_names` several.
 
-The picture stands in the column `image` as `datasets` keeps it: its bytes as they are, and its path.
+They stand in the column `image`, or `images`, as `datasets` keeps them: their bytes as they are, and their paths.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 MARKS = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-COLUMN = "image"
-NAME = "file_name"
+COLUMNS = {"file_name": "image", "file_names": "images"}
+"""What names the pictures of a row, one or a list -> where they are put."""
 BYTES = 32 << 20
 """About as many bytes of pictures are in one table."""
 
@@ -33,35 +33,47 @@ def select(files: Sequence[File]) -> list[File]:
 
 
 def schema(file: File, known: pa.Schema | None) -> pa.Schema:
-    """The picture and the columns of the metadata; raises DataError where none names the pictures."""
+    """The pictures and the columns of the metadata; raises DataError where none names the pictures."""
     import pyarrow as pa
 
     rows = _format(file).schema(file, _rows_schema(known) if known is not None else None)
-    if NAME not in rows.names:
-        raise DataError(f"{file.name} has no column `{NAME}` that names the picture of each row")
-    if COLUMN in rows.names:
-        raise DataError(f"{file.name}: the column `{COLUMN}` is where the pictures go; call it something else")
-    others = [field for field in rows if field.name != NAME]
-    return pa.schema([pa.field(COLUMN, pa.struct([("bytes", pa.binary()), ("path", pa.string())])), *others])
+    named = [name for name in COLUMNS if name in rows.names]
+    if not named:
+        raise DataError(f"{file.name} has no column `file_name` that names the picture of each row, nor `file_names` that lists several")
+    if len(named) > 1:
+        raise DataError(f"{file.name} has both `file_name` and `file_names`; put all names into the lists")
+    if (column := COLUMNS[named[0]]) in rows.names:
+        raise DataError(f"{file.name}: the column `{column}` is where the pictures go; call it something else")
+    if named == ["file_names"] and not pa.types.is_list(rows.field("file_names").type):
+        raise DataError(f"{file.name}: `file_names` must hold lists; for one picture a row call it `file_name`")
+    picture = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    kind = picture if column == "image" else pa.list_(picture)
+    return pa.schema([pa.field(column, kind), *(field for field in rows if field.name != named[0])])
 
 
 def read(file: File, schema: pa.Schema, bad: OnBad) -> Iterator[pa.Table]:
-    """The rows of the metadata with their pictures; one whose picture doesn't decode is bad."""
-    places = _Places(file)
+    """The rows of the metadata with their pictures; one of which a picture doesn't decode is bad."""
+    places, name = _Places(file), _name(schema)
     for table in _format(file).read(file, _rows_schema(schema), bad):
         pictures, kept, size, first = [], [], 0, 0
-        for at, (name, row) in enumerate(zip(table[NAME].to_pylist(), table[base.ROW].to_pylist(), strict=True)):
-            found = _picture(file.path.parent, name)
-            if isinstance(found, bytes):
-                pictures.append({"bytes": found, "path": name})
+        for at, (named, row) in enumerate(zip(table[name].to_pylist(), table[base.ROW].to_pylist(), strict=True)):
+            found = [_picture(file.path.parent, one) for one in ([named] if name == "file_name" else named or [])]
+            wrong = next((one for one in found if isinstance(one, str)), None)
+            if wrong is None:
+                pictures.append(found if name == "file_names" else found[0])
                 kept.append(at - first)
-                size += len(found)
+                size += sum(len(one["bytes"]) for one in found if isinstance(one, dict))
             else:
-                bad(base.BadRow(file.name, row, *places.of(row, table.slice(at, 1), NAME, found)))
+                bad(base.BadRow(file.name, row, *places.of(row, table.slice(at, 1), name, wrong)))
             if size >= BYTES:
                 yield _table(table.slice(first, at + 1 - first).take(kept), pictures, schema)
                 pictures, kept, size, first = [], [], 0, at + 1
         yield _table(table.slice(first).take(kept), pictures, schema)
+
+
+def _name(schema: pa.Schema) -> str:
+    """The column of the metadata that named the pictures in `schema`."""
+    return next(name for name, column in COLUMNS.items() if column in schema.names)
 
 
 class _Places:
@@ -89,18 +101,22 @@ def _format(file: File) -> ModuleType:
 def _rows_schema(schema: pa.Schema) -> pa.Schema:
     import pyarrow as pa
 
-    return pa.schema([pa.field(NAME, pa.string()), *(field for field in schema if field.name != COLUMN)])
+    name = _name(schema)
+    kind = pa.string() if name == "file_name" else pa.list_(pa.string())
+    return pa.schema([pa.field(name, kind), *(field for field in schema if field.name != COLUMNS[name])])
 
 
-def _table(rows: pa.Table, pictures: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+def _table(rows: pa.Table, pictures: list[Any], schema: pa.Schema) -> pa.Table:
     import pyarrow as pa
 
-    with_pictures = rows.drop_columns([NAME]).append_column(COLUMN, pa.array(pictures, schema.field(COLUMN).type))
+    name = _name(schema)
+    column = schema.field(COLUMNS[name])
+    with_pictures = rows.drop_columns([name]).append_column(column.name, pa.array(pictures, column.type))
     return with_pictures.select([*schema.names, base.ROW])
 
 
-def _picture(folder: Path, name: str | None) -> bytes | str:
-    """The bytes of a picture, or why there is none."""
+def _picture(folder: Path, name: str | None) -> dict[str, Any] | str:
+    """A picture with its path, or why there is none."""
     if not name:
         return "there is no name of a picture"
     path = PurePosixPath(name)
@@ -111,7 +127,7 @@ def _picture(folder: Path, name: str | None) -> bytes | str:
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError):
         return f"there is no picture {name}"
     reason = _undecodable(data)
-    return f"{name} is not a picture that can be read: {reason}" if reason else data
+    return f"{name} is not a picture that can be read: {reason}" if reason else {"bytes": data, "path": name}
 
 
 def _undecodable(data: bytes) -> str:

@@ -6,12 +6,12 @@ and tokens are only measured and shown), features, set_up, render, fit, check, w
 from here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import JsonValue, model_validator
 
-from polar_tools import marks, signatures
+from polar_tools import marks, pictures, signatures
 from polar_tools.conversations import refuse_missing as refuse_missing
 from polar_tools.errors import ConfigError, DataError
 from polar_tools.errors import RowError as RowError
@@ -67,6 +67,10 @@ class Config(Running, Optimizing, Adapting, Loading, Material):
         """The columns that the method makes itself, from others."""
         return ()
 
+    def metrics(self) -> tuple[str, ...]:
+        """Metrics of evaluations that name none, where these aren't the method's METRICS."""
+        return ()
+
     def best_metric(self) -> str | None:
         """`metric_for_best_model` as the trainer logs it; None where nothing asks what is best. Raises ValueError where it names no set."""
         if not (self.load_best_model_at_end or self.save_strategy == "best" or self.lr_scheduler_type in JUDGING):
@@ -112,12 +116,21 @@ def arguments(cls: "type[TrainingArguments]", config: Config, **run: Any) -> "Tr
 
 
 def check_columns(config: Config, alternatives: Sequence[tuple[str, ...]], columns: Sequence[str]) -> None:
-    """Raise DataError unless all columns of one alternative are among `columns` and those that the method makes."""
+    """Raise DataError unless all columns of one alternative are among `columns` and those that the method makes.
+
+    Pictures that a method would leave unseen are an error too.
+    """
     if not any(set(wanted) <= {*columns, *config.makes()} for wanted in alternatives):
         needs = " or ".join(" + ".join(f"`{name}`" for name in wanted) for wanted in alternatives)
         has = ", ".join(f"`{name}`" for name in columns)
         raise DataError(
             f"method `{config.method}` needs {needs}; the dataset has {has}. Map them with `columns: {{name: column}}` in the dataset"
+        )
+    unseen = [name for name in pictures.COLUMNS if name in columns]
+    if unseen and not any(set(pictures.COLUMNS) & set(wanted) for wanted in alternatives):
+        raise DataError(
+            f"the dataset has pictures in `{unseen[0]}`, which method `{config.method}` shows to no model; `multimodal` does. "
+            "To do without them, name the other columns in the dataset: `columns: {name: column}`"
         )
 
 
@@ -141,6 +154,18 @@ def fit(config: Config, example: Example, ends: int = 0) -> Example | None:
                 )
             example = _cut(example, one, _kept(len(one.ids), limit, ends, config.on_too_long == "cut_left"))
     return example
+
+
+def fitted(config: Config, fit: Callable[[Any, Example], Example | None], examples: Sequence[Example]) -> list[Example]:
+    """Test rows as `fit` leaves them, but that one which training would drop is cut: none may go missing. Raises RowError."""
+    whole = config.model_copy(update={"on_too_long": "cut_right"}) if config.on_too_long == "drop" else config
+    kept: list[Example] = []
+    for place, example in enumerate(examples):
+        try:
+            kept += [one for one in [fit(whole, example)] if one is not None]
+        except DataError as error:
+            raise RowError(place, str(error)) from error
+    return kept
 
 
 def _kept(length: int, limit: int, ends: int, left: bool) -> list[int]:

@@ -1,12 +1,17 @@
-"""One label a text, by a new head on an encoder or decoder."""
+"""One label a text, several, or a number, by a new head on an encoder or decoder."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
-from polar_tools import marks
-from polar_tools.errors import DataError
+from pydantic import PositiveInt, model_validator
+
+from polar_tools import labels, marks
+from polar_tools.errors import ConfigError, DataError
+from polar_tools.fields import Rendered
 from polar_tools.methods import base
 from polar_tools.metrics.base import Prediction
 
@@ -21,9 +26,26 @@ class Config(base.Config):
     """Fields of `classification`."""
 
     method: Literal["classification"] = "classification"
+    problem_type: Rendered[Literal["single_label_classification", "multi_label_classification", "regression"] | None] = None
+    """What is learned of a text: the one label in `label`, those listed in `labels`, or the number in `label`.
+
+    Where it isn't given, a column `labels` means several and `label` means one.
+    """
+    num_labels: Rendered[PositiveInt | None] = None
+    """How many labels there are; others are an error. Labels that are whole numbers are then 0 and up, also those that no row has."""
+
+    def metrics(self) -> tuple[str, ...]:
+        """Those of numbers, where numbers are learned."""
+        return ("correlation", "regression") if self.problem_type == labels.REGRESSION else ()
+
+    @model_validator(mode="after")
+    def _numbers_have_no_labels(self) -> Config:
+        self._needs(["num_labels"], self.problem_type != labels.REGRESSION, "labels: `problem_type: regression` has none")
+        self._needs(["label_smoothing_factor"], self.problem_type in (None, labels.SINGLE), "`problem_type: single_label_classification`")
+        return self
 
 
-COLUMNS = (("text", "label"),)
+COLUMNS = (("text", "label"), ("text", "labels"))
 MODEL_CLASS = "AutoModelForSequenceClassification"
 TASK_TYPE = "SEQ_CLS"
 METRICS = ("accuracy", "f1", "majority", "loss")
@@ -32,36 +54,44 @@ TRAINS_ON = "tokens"
 
 
 def features(config: Config, rows: Iterable[base.Row]) -> base.Features:
-    """The labels of the training rows, sorted, as the model's configuration wants them."""
-    labels = sorted({str(row["label"]) for row in rows})
-    if len(labels) < 2:
-        raise DataError(f"classification needs at least two labels; the training rows have {labels}")
-    return {
-        "problem_type": "single_label_classification",
-        "num_labels": len(labels),
-        "id2label": dict(enumerate(labels)),
-        "label2id": {label: number for number, label in enumerate(labels)},
-    }
+    """The labels of the training rows, in order, as the model's configuration wants them."""
+    coming = iter(rows)
+    first = next(coming)
+    kind, column = _learned(config, first)
+    values = (row[column] for row in chain([first], coming) if row[column] is not None)
+    return labels.learned(kind, values, config.num_labels)
+
+
+def _learned(config: Config, row: base.Row) -> tuple[str, str]:
+    """What is learned of a text, and the column that tells it."""
+    kind = config.problem_type or (labels.SINGLE if "label" in row else labels.MULTI)
+    column = "labels" if kind == labels.MULTI else "label"
+    if column not in row:
+        raise DataError(f"problem_type {kind} needs the column `{column}`; the dataset has {', '.join(f'`{name}`' for name in row)}")
+    return kind, column
 
 
 set_up = base.set_up
 
 
 def render(config: Config, processor: PreTrainedTokenizerBase, features: base.Features, rows: Sequence[base.Row]) -> list[base.Example]:
-    """Token ids of each text and the id of its label; raises RowError for a label that training never saw."""
-    base.refuse_missing(rows, ("text", "label"))
-    known = features["label2id"]
-    labels = [str(row["label"]) for row in rows]
-    if unknown := sorted(set(labels) - set(known)):
-        place = next(place for place, label in enumerate(labels) if label not in known)
-        raise base.RowError(place, f"labels {unknown} do not occur in the training rows, which have {sorted(known)}")
+    """Token ids of each text, and the places of its labels, or its number; raises RowError for a label that training never saw."""
+    _, column = _learned(config, rows[0])
+    base.refuse_missing(rows, ("text", column))
     encodings = marks.backend(processor).encode_batch_fast([row["text"] for row in rows])
-    return [{"input_ids": encoding.ids, "label": [known[label]]} for encoding, label in zip(encodings, labels, strict=True)]
+    examples = []
+    for place, (row, encoding) in enumerate(zip(rows, encodings, strict=True)):
+        try:
+            examples.append({"input_ids": encoding.ids, "label": labels.rendered(features, row[column])})
+        except DataError as error:
+            raise base.RowError(place, str(error)) from error
+    return examples
 
 
 def fit(config: Config, example: base.Example) -> base.Example | None:
     """As base.fit; an encoder's mark of the beginning or end stays."""
-    return base.fit(config, example, ends=1)
+    kept = base.fit(config, {"input_ids": example["input_ids"]}, ends=1)
+    return None if kept is None else {**example, **kept}
 
 
 def check(config: Config, processor: PreTrainedTokenizerBase, row: base.Row, example: base.Example) -> None:
@@ -83,26 +113,29 @@ def build_trainer(
     callbacks: list[Any],
     **run: Any,
 ) -> Trainer:
-    """transformers' Trainer; each batch is padded to its longest row."""
+    """transformers' Trainer; each batch is padded to its longest row, and its loss is the same however it is divided."""
     from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
     args = base.arguments(TrainingArguments, config, **run)
-    sets = {name: _labelled(rows) for name, rows in (evaluation or {}).items()} or None
-    collator = DataCollatorWithPadding(processor)
+    kind = model.config.problem_type
+    if config.label_smoothing_factor and kind != labels.SINGLE:
+        raise ConfigError(f"label_smoothing_factor is for one label a text; {kind} has none to smooth")
+    known = {"problem_type": kind, "num_labels": model.config.num_labels}
     return Trainer(
         model=model,
         args=args,
-        train_dataset=_labelled(train),
-        eval_dataset=sets,
+        train_dataset=_labelled(train, known),
+        eval_dataset=evaluation and {name: _labelled(rows, known) for name, rows in evaluation.items()},
         processing_class=processor,
-        data_collator=collator,
+        data_collator=DataCollatorWithPadding(processor),
+        compute_loss_func=partial(labels.mean_loss, kind, config.label_smoothing_factor),
         callbacks=callbacks,
     )
 
 
-def _labelled(rows: Dataset) -> Dataset:
-    """`rows` with the number of the label as models want it."""
-    return rows.map(lambda row: {"labels": row["label"][0]}, remove_columns="label", keep_in_memory=True)
+def _labelled(rows: Dataset, known: base.Features) -> Dataset:
+    """`rows` with what is to be learned as losses want it."""
+    return rows.map(lambda row: {"labels": labels.target(known, row["label"])}, remove_columns="label", keep_in_memory=True)
 
 
 def predict(
@@ -113,12 +146,13 @@ def predict(
     rows: Sequence[base.Row],
     generation: dict[str, Any],
 ) -> list[Prediction]:
-    """The most probable label of each text."""
-    from polar_tools.inference import label_losses
+    """The most probable label of each text, all that are more probable than not where it has several, or a number."""
+    from polar_tools.inference import head_outputs
 
-    if config.on_too_long == "drop":  # no test row may go missing
-        config = config.model_copy(update={"on_too_long": "cut_right"})
-    examples = [kept for example in render(config, processor, features, rows) if (kept := fit(config, example)) is not None]
-    outcomes = label_losses(model, processor, examples)
-    names = features["id2label"]
-    return [Prediction(str(row["text"]), str(row["label"]), names[best], loss, 1) for row, (best, loss) in zip(rows, outcomes, strict=True)]
+    examples = base.fitted(config, fit, render(config, processor, features, rows))
+    found = labels.answers(features, head_outputs(model, processor, examples), [example["label"] for example in examples])
+    targets = features["num_labels"] if features["problem_type"] == labels.MULTI else 1
+    return [
+        Prediction(str(row["text"]), answer.reference, answer.prediction, answer.loss, targets, answer.figures)
+        for row, answer in zip(rows, found, strict=True)
+    ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import model_validator
+
 from polar_tools import conversations, marks
 from polar_tools.methods import base
 from polar_tools.metrics.base import Prediction
@@ -20,6 +22,22 @@ class Config(conversations.Fields, base.Config):
     """Fields of `sft`."""
 
     method: Literal["sft"] = "sft"
+    packing: bool = False
+    """Train on several rows behind each other, up to `max_length`, rather than on a padded row each: fewer and fuller steps."""
+    packing_strategy: Literal["bfd", "wrapped"] = "bfd"
+    """`bfd` puts whole rows together as they fit, and none sees another, so that the loss of a row is what it is alone.
+
+    `wrapped` cuts rows wherever `max_length` is reached, so that each step is full, and attention goes across them, as in pre-training.
+    """
+    loss_type: Literal["nll", "dft"] = "nll"
+    """Cross-entropy, or dynamic fine-tuning (Wu et al. 2025), which weighs each token's by its probability."""
+
+    @model_validator(mode="after")
+    def _packing_has_a_size(self) -> Config:
+        self._needs(["packing_strategy"], self.packing, "`packing: true`")
+        if self.packing and self.max_length is None:
+            raise ValueError("packing needs `max_length`: rows are put together up to it")
+        return self
 
 
 COLUMNS = (("messages",), ("prompt", "completion"), ("text",))
@@ -58,15 +76,30 @@ def build_trainer(
     callbacks: list[Any],
     **run: Any,
 ) -> Trainer:
-    """trl's SFTTrainer on rows that are already tokens."""
+    """trl's SFTTrainer on rows that are already tokens, packed if `config` says so."""
     from trl import SFTConfig
 
     from polar_tools.trainers.answer_loss import AnswerLossTrainer
 
     args = base.arguments(SFTConfig, config, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, **run)
     return AnswerLossTrainer(
-        model=model, args=args, train_dataset=train, eval_dataset=evaluation, processing_class=processor, callbacks=callbacks
+        model=model,
+        args=args,
+        train_dataset=_packed(config, train, run["seed"]),
+        eval_dataset=evaluation,
+        processing_class=processor,
+        callbacks=callbacks,
     )
+
+
+def _packed(config: Config, rows: Dataset, seed: int) -> Dataset:
+    """`rows` behind each other, shuffled before, for those that stay together do so in every epoch."""
+    from trl import pack_dataset
+
+    if not config.packing or config.max_length is None:
+        return rows
+    columns = rows.select_columns(["input_ids", "labels"]).shuffle(seed, keep_in_memory=True).flatten_indices(keep_in_memory=True)
+    return pack_dataset(columns, config.max_length, config.packing_strategy, {"batch_size": None, "keep_in_memory": True})
 
 
 def predict(

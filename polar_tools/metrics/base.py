@@ -4,7 +4,7 @@ A metric file has LOWER_IS_BETTER, SHARE (its figures lie between 0 and 1, and p
 compute(predictions, options) -> figure by name.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from polar_tools.errors import DataError
@@ -51,3 +51,26 @@ def figures(metric: str, predictions: Sequence[Prediction], name: str) -> list[f
             has = ", ".join(f"`{figure}`" for figure in row.figures) or "none"
             raise DataError(f"metric `{metric}` needs the figure `{name}`, but row {number} has {has}: this method gives no such number")
     return [row.figures[name] for row in predictions]
+
+
+def numbers(metric: str, predictions: Sequence[Prediction], name: str) -> tuple[list[float], list[float]]:
+    """The figure `name` of every row, and its reference as a number; raises DataError where one is none."""
+    predicted = figures(metric, predictions, name)
+    try:
+        return predicted, [float(row.reference) for row in predictions]
+    except ValueError as error:
+        raise DataError(f"metric `{metric}` needs references that are numbers: {error}") from error
+
+
+NO_LABEL = "∅"
+"""How a row without any label is written."""
+
+
+def written(labels: Iterable[str]) -> str:
+    """Several labels as a reference or a prediction has them: a line each, in order."""
+    return "\n".join(sorted(labels)) or NO_LABEL
+
+
+def label_sets(texts: Iterable[str]) -> list[set[str]]:
+    """The labels of each text: mostly one, or what `written` wrote."""
+    return [set() if text == NO_LABEL else set(text.split("\n")) for text in texts]

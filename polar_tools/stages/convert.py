@@ -1,4 +1,4 @@
-"""Put a model's folder together, once: GGUF weights as safetensors, a subfolder, the config or tokenizer of another model."""
+"""Put a model's folder together, once: GGUF weights as safetensors, a subfolder, another's config or tokenizer, another as decoder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from polar_tools.artifact import Facts, put
-from polar_tools.errors import UserError
+from polar_tools.errors import UserError, first_line
 from polar_tools.modeling import LIBRARIES as MODELING
 from polar_tools.specs import ConvertSpec
 
@@ -38,7 +38,9 @@ def run(spec: ConvertSpec, folder: Path) -> Facts:
     for field, owner, names in (("config_name", spec.config_name, CONFIG), ("tokenizer_name", spec.tokenizer_name, TOKENIZER)):
         if owner is not None:
             _take(field, Path(owner), names, target)
-    told = spec.model_dump(include={"gguf_file", "model_subfolder", "config_name", "tokenizer_name"}, exclude_none=True)
+    if spec.decoder_name is not None:
+        _join(target, target if spec.decoder_name == spec.model else Path(spec.decoder_name))
+    told = spec.model_dump(exclude={"stage", "model"}, exclude_none=True)
     return Facts(recorded={"converted_from": told})
 
 
@@ -75,3 +77,24 @@ def _dequantize(source: Path, gguf_file: str, target: Path) -> None:
     )
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)
+
+
+def _join(encoder: Path, decoder: Path) -> None:
+    """An encoder-decoder of the models in two folders, in place of the first; raises UserError where they don't go together.
+
+    The tokenizer writes what the decoder reads, so both must have the same. What neither brings, the attention from the decoder to the
+    encoder, is drawn, always in the same way.
+    """
+    from transformers import AutoTokenizer, EncoderDecoderModel, set_seed
+
+    set_seed(0)
+    try:
+        tokenizer, other = (AutoTokenizer.from_pretrained(folder, local_files_only=True) for folder in (encoder, decoder))
+        model = EncoderDecoderModel.from_encoder_decoder_pretrained(str(encoder), str(decoder))
+    except (OSError, ValueError) as error:
+        raise UserError(f"decoder_name: the models can't be joined to an encoder-decoder: {first_line(error)}") from error
+    if tokenizer.get_vocab() != other.get_vocab():
+        raise UserError(f"decoder_name: {decoder} has another vocabulary than its encoder, so it can't write what that reads")
+    shutil.rmtree(encoder)
+    model.save_pretrained(encoder)
+    tokenizer.save_pretrained(encoder)

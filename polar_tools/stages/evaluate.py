@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,7 +16,8 @@ from polar_tools.methods import base
 from polar_tools.metrics.base import Options, Prediction
 from polar_tools.specs import EvaluateSpec, RankSpec
 
-LIBRARIES = (*modeling.LIBRARIES, "peft", "pyarrow", "rouge-score", "scikit-learn")
+OPTIONAL = ("sentence-transformers",) if importlib.util.find_spec("sentence_transformers") else ()
+LIBRARIES = (*modeling.LIBRARIES, "peft", "pyarrow", "rouge-score", "scikit-learn", *OPTIONAL)
 
 
 def run(spec: EvaluateSpec, folder: Path) -> Facts:

@@ -84,6 +84,7 @@ def run(spec: TokenizeSpec, folder: Path) -> Facts:
     processor = method.set_up(config, _limited(config, modeling.load_processor(config.model, method, config)))
     features = method.features(config, datasets.rows(prepared, _columns(method, Path(config.dataset))))
     _save(processor, features, folder / spec.PAYLOAD)
+    modeling.keep_pictures(config.model, folder / spec.PAYLOAD)
     rendering = Rendering(config, method, processor, features)
     settings, aside = _settings(spec, folder), folder.with_name(f".{folder.name}.aside")
     made = _make(rendering, prepared, settings, folder, aside)
@@ -305,4 +306,4 @@ def _page(rendering: Rendering, figures: tokens.Figures, prepared: Sequence[Path
 
 def _label(features: base.Features, example: base.Example) -> str | None:
     """The label of a row as people know it, where its method has labels."""
-    return str(features["id2label"][example["label"][0]]) if "id2label" in features else None
+    return ", ".join(str(features["id2label"][number]) for number in example["label"]) if "id2label" in features else None

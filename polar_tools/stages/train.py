@@ -4,43 +4,43 @@ from __future__ import annotations
 
 import gc
 import importlib.util
-import itertools
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polar_tools import datasets, discovery, modeling, tokens
+from polar_tools import discovery, modeling, tokens
+from polar_tools import preflight as passed
 from polar_tools.artifact import Facts
 from polar_tools.errors import ConfigError, UnfinishedError
 from polar_tools.specs import TrainSpec
+from polar_tools.training import building
 
 if TYPE_CHECKING:
-    from datasets import Dataset
     from transformers import Trainer
 
     from polar_tools.methods.base import Config
     from polar_tools.training.stopping import EarlyStopping
 
-OPTIONAL = {"bitsandbytes": "bitsandbytes", "optimi": "torch-optimi"}
+OPTIONAL = {"bitsandbytes": "bitsandbytes", "optimi": "torch-optimi", "sentence_transformers": "sentence-transformers"}
 LIBRARIES = (
     *(*modeling.LIBRARIES, "accelerate", "datasets", "numpy", "peft", "trl"),
     *(package for module, package in OPTIONAL.items() if importlib.util.find_spec(module)),
 )
-COMPARED_ROWS = 4
-"""Rows on which a merged model is compared with its adapter."""
 
 
-def run(spec: TrainSpec, folder: Path) -> Facts:
-    """Write model/ (weights or adapter, tokenizer), checkpoints/, metrics.jsonl and train.log."""
+def run(spec: TrainSpec, folder: Path, preflight: bool = True) -> Facts:
+    """Write model/ (weights or adapter, tokenizer), checkpoints/, metrics.jsonl and train.log, once the preflight has passed."""
     from polar_tools.training import log_file, optimizers
 
     optimizers.check(spec.experiment.optim)
     with log_file.written(folder / log_file.NAME):
+        if preflight and spec.experiment.do_train:
+            passed.before_training(spec, folder)
         trainer = _trained(spec, folder)
         facts = {"seed": spec.seed, **modeling.loaded(trainer.model, spec.experiment), **_told(trainer, spec.experiment)}
-        distance = _save(trainer, spec, folder)
+        distance = building.save(trainer, spec, folder)
     measured = {} if distance is None else {"merged_differs_by": distance}
-    return Facts(recorded=facts, measured=measured, volatile=("checkpoints", log_file.NAME))
+    return Facts(recorded=facts, measured=measured, volatile=("checkpoints", log_file.NAME, passed.NAME))
 
 
 def _trained(spec: TrainSpec, folder: Path) -> Trainer:
@@ -97,36 +97,18 @@ def _train(trainer: Trainer, checkpoint: Path | None) -> None:
 
 
 def _build(spec: TrainSpec, folder: Path) -> Trainer:
-    """Model, adapter, tokens and callbacks, put together by the method."""
-    from transformers import PrinterCallback
-    from transformers import Trainer as BaseTrainer
-
+    """The trainer of all rows, and what looks on."""
     from polar_tools.training import finite
 
     config = spec.experiment
-    method = discovery.load("methods", config.method)
-    modeling.seed_everything(spec.seed, config.threads, config.gpus)
+    trains_on = discovery.load("methods", config.method).TRAINS_ON
     rendered = Path(spec.tokenizer).parent
     watched = {
-        name: _rows(method.TRAINS_ON, Path(data), "test", rendered / tokens.EVALUATION / name)
+        name: building.rows(trains_on, Path(data), "test", rendered / tokens.EVALUATION / name)
         for name, data in config.eval_datasets.items()
     }
-    trainer: Trainer = method.build_trainer(
-        config,
-        modeling.load_model(config.model, method, config, modeling.load_features(spec.tokenizer), adapter=True),
-        modeling.load_processor(spec.tokenizer, method, config),
-        _rows(method.TRAINS_ON, Path(config.dataset), "train", rendered),
-        watched or None,
-        _callbacks(config, folder),
-        output_dir=str(folder / "checkpoints"),
-        seed=spec.seed,
-        use_cpu=config.gpus == 0,
-        report_to="none",
-        disable_tqdm=True,
-    )
-    if config.label_smoothing_factor and type(trainer).compute_loss is not BaseTrainer.compute_loss:
-        raise ConfigError(f"label_smoothing_factor: {config.method} computes its loss itself and doesn't read it")
-    trainer.remove_callback(PrinterCallback)  # MetricsLog prints the same, for people
+    train = building.rows(trains_on, Path(config.dataset), "train", rendered)
+    trainer = building.trainer(spec, config, train, watched or None, folder / "checkpoints", _callbacks(config, folder))
     finite.watch(trainer)
     return trainer
 
@@ -141,16 +123,6 @@ def _callbacks(config: Config, folder: Path) -> list[Any]:
     if config.early_stopping_patience is not None:
         callbacks.append(stopping.EarlyStopping(config.early_stopping_patience, config.early_stopping_threshold))
     return callbacks
-
-
-def _rows(trains_on: str, prepared: Path, part: str, rendered: Path) -> Dataset:
-    """The rows of a part as a method's trainer takes them: what was rendered, or the prepared rows but for those that were dropped."""
-    import pyarrow.parquet as pq
-    from datasets import Dataset
-
-    if trains_on == "tokens":
-        return Dataset(pq.read_table(datasets.shards(rendered / "tokens", part)))
-    return Dataset(tokens.kept(datasets.shards(prepared, part), rendered))
 
 
 def _early_stopping(trainer: Trainer) -> EarlyStopping | None:
@@ -186,26 +158,3 @@ def _told(trainer: Trainer, config: Config) -> dict[str, Any]:
     if config.do_eval:
         facts["eval_metrics"] = {name: value for name, value in steady(trainer.evaluate()).items() if name != "epoch"}
     return facts
-
-
-def _save(trainer: Trainer, spec: TrainSpec, folder: Path) -> float | None:
-    """Write model/; says how far a merged model's outputs are from the adapter's."""
-    config, target = spec.experiment, folder / spec.PAYLOAD
-    shutil.rmtree(target, ignore_errors=True)
-    model: Any = trainer.model
-    distance = None
-    if config.merge_adapter:
-        method, features = discovery.load("methods", config.method), modeling.load_features(spec.tokenizer)
-        model, distance = modeling.merged(model, method, config, features, _token_ids(spec), folder / "adapter")
-    modeling.save_model(model, target)
-    for file in sorted(Path(spec.tokenizer).iterdir()):
-        if file.name != "features.json":
-            shutil.copyfile(file, target / file.name)
-    return distance
-
-
-def _token_ids(spec: TrainSpec) -> list[list[int]]:
-    """The ids of a few training rows."""
-    rendered = _rows("tokens", Path(), "train", Path(spec.tokenizer).parent)
-    name = next(name for name in rendered.column_names if name.endswith("input_ids"))
-    return [row[name] for row in itertools.islice(rendered, COMPARED_ROWS)]

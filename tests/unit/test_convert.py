@@ -5,7 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from transformers import AutoModelForCausalLM, AutoTokenizer
+import torch
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from polar_tools import config as configs
 from polar_tools.errors import ConfigError, UserError
@@ -63,6 +64,28 @@ def test_subfolder_config_and_tokenizer_come_together(nested: Path, monkeypatch:
 def test_what_is_not_there_is_named(old: str, new: str, says: str, nested: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=says):
         learning.run_plan(nested, PARTS.replace(old, new), monkeypatch)
+
+
+def test_two_models_become_an_encoder_and_a_decoder(nested: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    joined = "models: {pair: {source: file://assets/bert, decoder_name: pair}, other: {source: file://assets/bert, decoder_name: pair2}"
+    learning.run_plan(nested, joined + ", pair2: {source: file://assets/bert}}", monkeypatch)
+    made = [nested / f"results/models/{name}/model" for name in ("pair", "other")]
+    assert (made[0] / "model.safetensors").read_bytes() == (made[1] / "model.safetensors").read_bytes(), "the same is drawn in each"
+    model, alone = AutoModelForSeq2SeqLM.from_pretrained(made[0]), AutoModel.from_pretrained(nested / "assets/bert")
+    half = model.decoder.bert.embeddings.word_embeddings.weight
+    assert torch.equal(half, alone.embeddings.word_embeddings.weight)
+    assert torch.equal(model.encoder.embeddings.word_embeddings.weight, half)
+    assert model.config.decoder.add_cross_attention
+
+
+def test_halves_of_different_vocabularies_are_not_joined(nested: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(nested / "assets/bert")
+    tokenizer.add_tokens(["another"])
+    shutil.copytree(nested / "assets/bert", nested / "assets/more")
+    tokenizer.save_pretrained(nested / "assets/more")
+    joined = "models: {pair: {source: file://assets/bert, decoder_name: more}, more: {source: file://assets/more}}"
+    with pytest.raises(UserError, match="decoder_name: .* has another vocabulary"):
+        learning.run_plan(nested, joined, monkeypatch)
 
 
 @pytest.mark.parametrize(

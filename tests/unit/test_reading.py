@@ -431,7 +431,26 @@ def test_images(source: Callable[..., Path], tmp_path: Path, suffix: str) -> Non
     )
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_several_images_a_row(source: Callable[..., Path], suffix: str) -> None:
+    rows = [{"file_names": names, "text": str(number)} for number, names in enumerate([[], ["a.png", "b.png"], None, ["a.png", "no.png"]])]
+    folder = source(a_png=picture(), b_png=picture(16))
+    if suffix == "jsonl":
+        (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), folder / "metadata.parquet")
+    found, reasons = set_aside(folder)
+    stored = [{"bytes": picture(), "path": "a.png"}, {"bytes": picture(16), "path": "b.png"}]
+    assert [(row["text"], row["images"]) for row in values(found)] == [("0", []), ("1", stored), ("2", [])]
+    assert [(reason["row"], reason["column"], reason["reason"]) for reason in reasons] == [(3, "file_names", "there is no picture no.png")]
+
+
 def test_images_without_names(source: Callable[..., Path]) -> None:
+    assert "has both `file_name` and" in complaint(
+        source(metadata_jsonl=b'{"file_name": "a.png", "file_names": ["a.png"]}\n', a_png=picture())
+    )
+    (source() / "metadata.jsonl").unlink()
+    assert "`file_names` must hold lists" in complaint(source(metadata_csv=b"file_names\na.png\n", a_png=picture()))
     assert "no column `file_name`" in complaint(source(metadata_csv=b"name\na.png\n", a_png=picture()))
     assert "holds nothing that could be read as `images`" in complaint(source(rows_csv=b"a\n1\n") / "rows.csv", "images")
 

@@ -1,0 +1,1 @@
+"""One file a check of the preflight, found by its name."""

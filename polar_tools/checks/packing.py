@@ -1,0 +1,25 @@
+"""Rows that are packed together must train as they do alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from polar_tools.checks import base
+
+if TYPE_CHECKING:
+    from polar_tools.training.trial import Trial
+
+TITLE = "packed loss equals unpacked loss"
+MEANS = (
+    "rows that are packed together see each other, or are trained on where one ends and the next begins: look at `packing`, "
+    "`packing_strategy` and `attn_implementation`, or leave `packing` out"
+)
+
+
+def run(trial: Trial) -> base.Outcome:
+    """The loss of all rows, packed and one by one, on the same weights."""
+    if not (trial.has("packing") and trial.config.model_dump()["packing"]):
+        return base.not_applicable("`packing` is off")
+    packed, plain = trial.step(packing=True), trial.plain
+    figure = f"loss {packed.loss:.6f} packed, {plain.loss:.6f} not"
+    return base.judged(abs(packed.loss - plain.loss) <= base.tolerance(trial.config, base.LOSS) * abs(plain.loss), figure)

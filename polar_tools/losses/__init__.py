@@ -1,0 +1,1 @@
+"""One file a loss of sentence_transformer, found by its name."""

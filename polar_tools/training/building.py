@@ -1,0 +1,82 @@
+"""What a training is put together from, and how its model is saved: the same for the training and for the preflight before it."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polar_tools import datasets, discovery, modeling, tokens
+from polar_tools.errors import ConfigError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import Trainer
+
+    from polar_tools.methods.base import Config
+    from polar_tools.specs import TrainSpec
+
+COMPARED_ROWS = 4
+"""Rows on which a merged model is compared with its adapter."""
+
+
+def rows(trains_on: str, prepared: Path, part: str, rendered: Path) -> Dataset:
+    """The rows of a part as a method's trainer takes them: what was rendered, or the prepared rows but for those that were dropped."""
+    import pyarrow.parquet as pq
+    from datasets import Dataset
+
+    if trains_on == "tokens":
+        return Dataset(pq.read_table(datasets.shards(rendered / "tokens", part)))
+    return Dataset(tokens.kept(datasets.shards(prepared, part), rendered))
+
+
+def trainer(
+    spec: TrainSpec, config: Config, train: Dataset, evaluation: dict[str, Dataset] | None, folder: Path, callbacks: list[Any]
+) -> Trainer:
+    """Model, adapter, rows and callbacks, put together by the method; checkpoints go to `folder`. `config` is the spec's or one like it."""
+    from transformers import PrinterCallback
+    from transformers import Trainer as BaseTrainer
+
+    method = discovery.load("methods", config.method)
+    modeling.seed_everything(spec.seed, config.threads, config.gpus)
+    made: Trainer = method.build_trainer(
+        config,
+        modeling.load_model(config.model, method, config, modeling.load_features(spec.tokenizer), adapter=True),
+        modeling.load_processor(spec.tokenizer, method, config),
+        train,
+        evaluation,
+        callbacks,
+        output_dir=str(folder),
+        seed=spec.seed,
+        use_cpu=config.gpus == 0,
+        report_to="none",
+        disable_tqdm=True,
+    )
+    if config.label_smoothing_factor and type(made).compute_loss is not BaseTrainer.compute_loss:
+        raise ConfigError(f"label_smoothing_factor: {config.method} computes its loss itself and doesn't read it")
+    made.remove_callback(PrinterCallback)  # MetricsLog prints the same, for people
+    return made
+
+
+def save(trainer: Trainer, spec: TrainSpec, folder: Path) -> float | None:
+    """Write model/; says how far a merged model's outputs are from the adapter's."""
+    config, target = spec.experiment, folder / spec.PAYLOAD
+    shutil.rmtree(target, ignore_errors=True)
+    model: Any = trainer.model
+    distance = None
+    if config.merge_adapter:
+        method, features = discovery.load("methods", config.method), modeling.load_features(spec.tokenizer)
+        model, distance = modeling.merged(model, method, config, features, _token_ids(spec), folder / "adapter")
+    modeling.save_model(model, target)
+    for file in sorted(Path(spec.tokenizer).iterdir()):
+        if file.name != "features.json":
+            shutil.copyfile(file, target / file.name)
+    return distance
+
+
+def _token_ids(spec: TrainSpec) -> list[list[int]]:
+    """The ids of a few training rows."""
+    rendered = rows("tokens", Path(), "train", Path(spec.tokenizer).parent)
+    name = next(name for name in rendered.column_names if name.endswith("input_ids"))
+    return [row[name] for row in itertools.islice(rendered, COMPARED_ROWS)]
