@@ -79,7 +79,7 @@ def told_by(loss: "nn.Module") -> Options:
 def _named(distance: Any) -> str:
     from sentence_transformers.sentence_transformer.losses import TripletDistanceMetric
 
-    return next(name.lower() for name in vars(TripletDistanceMetric) if getattr(TripletDistanceMetric, name) is distance)
+    return str(next(name for name in vars(TripletDistanceMetric) if getattr(TripletDistanceMetric, name) is distance)).lower()
 
 
 def fits(name: str, columns: Sequence[str]) -> bool:
