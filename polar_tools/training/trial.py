@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from polar_tools import datasets, discovery, modeling
 from polar_tools.config import Generation
+from polar_tools.errors import DataError, RowError
 from polar_tools.marks import IGNORED
 from polar_tools.training import building
 from polar_tools.training.watching import Received, still, watching
@@ -80,8 +81,10 @@ class Trial:
     def __init__(self, spec: TrainSpec, folder: Path) -> None:
         self.spec, self.folder, self.config = spec, folder, spec.experiment
         self.method: Any = discovery.load("methods", self.config.method)
-        self.places, self.kept_places = _choice(Path(spec.tokenizer).parent)
-        self.rows: list[dict[str, Any]] = datasets.rows_at(datasets.shards(Path(self.config.dataset), "train"), self.places).to_pylist()
+        self.chosen = _choice(Path(spec.tokenizer).parent)
+        self.rows: list[dict[str, Any]] = datasets.rows_at(
+            datasets.shards(Path(self.config.dataset), "train"), self.chosen.places
+        ).to_pylist()
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -97,7 +100,7 @@ class Trial:
     def data(self) -> Dataset:
         """The rows as the method's trainer takes them."""
         rows = building.rows(self.method.TRAINS_ON, Path(self.config.dataset), "train", Path(self.spec.tokenizer).parent)
-        return rows.select(self.kept_places)
+        return rows.select(self.chosen.kept_places)
 
     def labelled(self) -> int | None:
         """How many tokens of the rows are trained on, as they were rendered; None where that is the trainer's business."""
@@ -105,17 +108,22 @@ class Trial:
             return None
         return sum(int(label != IGNORED) for labels in self.data["labels"] for label in labels)
 
-    def trainer(self, rows: int = ROWS, callbacks: Sequence[TrainerCallback] = (), **changes: Any) -> Trainer:
+    def unlike(self, count: int) -> list[int]:
+        """So many of the rows, with as different numbers of trained tokens as there are."""
+        inorder = sorted(range(len(self.rows)), key=lambda row: self.chosen.trained[row])
+        return [inorder[round(place * (len(inorder) - 1) / (count - 1))] for place in range(count)]
+
+    def trainer(self, rows: Sequence[int] | None = None, callbacks: Sequence[TrainerCallback] = (), **changes: Any) -> Trainer:
         """A trainer as train builds it, on some of the rows, with other values of those fields that the method has."""
         gc.collect()
         config = self.config.model_copy(update={name: value for name, value in changes.items() if self.has(name)})
-        data = self.data.select(range(min(rows, len(self.data))))
+        data = self.data if rows is None else self.data.select(rows)
         evaluation = dict.fromkeys(config.eval_datasets, data) or None
         trainer = building.trainer(self.spec, config, data, evaluation, self.folder / "checkpoints", list(callbacks))
         _shake(trainer.model)
         return trainer
 
-    def step(self, rows: int = ROWS, gradient: bool = False, **changes: Any) -> Step:
+    def step(self, rows: Sequence[int] | None = None, gradient: bool = False, **changes: Any) -> Step:
         """A training with these fields, without dropout."""
         batches: list[dict[str, Any]] = []
         losses: list[float] = []
@@ -173,21 +181,37 @@ class Trial:
         processor = modeling.load_processor(self.spec.tokenizer, self.method, self.config)
         generation = Generation(max_new_tokens=1).model_dump(exclude_none=True)
         with still(model), watching(model) as received:
-            return Predicted(self.method.predict(self.config, model, processor, features, self.rows, generation), received)
+            try:
+                return Predicted(self.method.predict(self.config, model, processor, features, self.rows, generation), received)
+            except RowError as error:
+                raise DataError(f"training row {self.chosen.places[error.place] + 1} (counted from 1): {error}") from error
 
 
-def _choice(rendered: Path) -> tuple[list[int], list[int]]:
-    """Places of short rows of different lengths, and the same counted without those that were dropped."""
+@dataclass(frozen=True)
+class Choice:
+    """Which rows are looked at, in their order."""
+
+    places: list[int]
+    """Among all rows."""
+    kept_places: list[int]
+    """Among those that weren't dropped."""
+    trained: list[int]
+    """How many of its tokens each trains on."""
+
+
+def _choice(rendered: Path) -> Choice:
+    """Short rows, of which some train on many tokens and some on few: where all are alike, a mean of means is the mean."""
     import numpy as np
     import pyarrow.parquet as pq
 
-    measured = pq.read_table(datasets.shards(rendered / "measures", "train"), columns=["kept_tokens"])
-    lengths = measured["kept_tokens"].to_numpy()
+    measured = pq.read_table(datasets.shards(rendered / "measures", "train"), columns=["kept_tokens", "kept_trained"])
+    lengths, trained = (measured[name].to_numpy() for name in ("kept_tokens", "kept_trained"))
     kept = np.flatnonzero(lengths)[:AMONG]
     inorder = np.argsort(lengths[kept], kind="stable")
     short = inorder[: max(ROWS, int((lengths[kept] <= SHORT).sum()))]
-    chosen = np.sort(short[np.unique(np.linspace(0, len(short) - 1, ROWS).astype(int))])
-    return kept[chosen].tolist(), chosen.tolist()
+    ranked = short[np.argsort(trained[kept[short]], kind="stable")]
+    chosen = np.sort(ranked[np.unique(np.linspace(0, len(ranked) - 1, ROWS).astype(int))])
+    return Choice(kept[chosen].tolist(), chosen.tolist(), trained[kept[chosen]].tolist())
 
 
 def _shake(model: torch.nn.Module) -> None:
