@@ -168,7 +168,7 @@ class Config(Frozen):
 
     @model_validator(mode="after")
     def _references_lead_somewhere(self) -> Self:
-        problems = [*self._dangling(), *self._circles(), *self._clashes(), *self._unmeasurable()]
+        problems = [*self._dangling(), *self._circles(), *self._clashes(), *self._unmeasurable(), *self._unwatched()]
         if not (self.models or self.datasets or self.experiments):
             problems.append("there is nothing to make: name `models`, `datasets` or `experiments`")
         if problems:
@@ -234,6 +234,14 @@ class Config(Frozen):
             for name, experiment in self.experiments.items()
             for watched, dataset in experiment.eval_datasets.items()
             if not self.has_test(dataset)
+        ]
+
+    def _unwatched(self) -> list[str]:
+        """Rows of which isn't said when to look at them. A spec can't tell: tokenize sees the one field without the others."""
+        return [
+            f"experiments.{name}.eval_datasets: would be ignored without `eval_strategy` or `do_eval: true`"
+            for name, experiment in self.experiments.items()
+            if experiment.eval_datasets and experiment.eval_strategy == "no" and not experiment.do_eval
         ]
 
     def prepared(self, name: str) -> Prepared:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from polar_tools import artifact, discovery, recognition, storage
+from polar_tools import artifact, discovery, foreign_code, recognition, storage
 from polar_tools.config import Config, Evaluation, Metric, Resources
 from polar_tools.dataset_config import Dataset, Mixture, RowExpectations
 from polar_tools.errors import ConfigError
@@ -57,6 +57,7 @@ class Plan:
     """Every artifact that a config asks for, by path, inputs first; raises ConfigError where the config can't be planned."""
 
     def __init__(self, config: Config) -> None:
+        foreign_code.check(config)
         self.config = config
         self.artifacts: dict[str, Artifact] = {}
         parents_first = sorted(config.experiments, key=lambda name: (self._generation(name), name))

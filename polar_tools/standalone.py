@@ -34,7 +34,7 @@ HELD_OUT_BY = ("test_source", "split", "train_test_split_ratio")
 OWN = ("method", "model", "dataset", "evaluations", "expect", "rank_rows")
 """Fields of an experiment that have another form here, or belong to a whole workflow."""
 MODEL_FIELDS = tuple(name for name in Model.model_fields if name not in ("source", "sha256"))
-PARTS = {"config_name", "tokenizer_name"}
+PARTS = {"config_name", "tokenizer_name", "decoder_name"}
 """Of these the ones that say where another model lies."""
 DATASET_FIELDS = tuple(
     name

@@ -25,8 +25,8 @@ datasets:
   others: {source: sayings, columns: {prompt: question, completion: answer}, split: {test_size: 6, seed: 1}}
   kinds: {source: sayings, columns: {text: answer, label: kind}, split: {test_size: 12, stratify: label, seed: 0}}
 experiments:
-  say: {method: sft, model: llama, dataset: sayings, eval_datasets: {here: sayings, there: others}, threads: 1}
-  alone: {method: sft, model: llama, dataset: sayings, eval_datasets: {here: sayings}, threads: 1}
+  say: {method: sft, model: llama, dataset: sayings, eval_datasets: {here: sayings, there: others}, do_eval: true, threads: 1}
+  alone: {method: sft, model: llama, dataset: sayings, eval_datasets: {here: sayings}, do_eval: true, threads: 1}
   sort: {method: classification, model: bert, dataset: kinds, threads: 1}
 """
 QUICK = {"max_steps": 2, "per_device_train_batch_size": 2, "logging_steps": 1, "learning_rate": 1e-2}
@@ -48,7 +48,7 @@ def spec(experiment: str = "say", **fields: Any) -> TrainSpec:
     """What train is told of an experiment with other fields, checked as those of a config are."""
     made = thaw(Path(f"results/{experiment}/seed0/train/spec.json").read_bytes(), "spec.json")
     assert isinstance(made, TrainSpec)
-    told = made.experiment.model_dump()
+    told = {**made.experiment.model_dump(), "do_eval": False}
     return made.model_copy(update={"experiment": type(made.experiment).model_validate({**told, **fields})})
 
 

@@ -61,9 +61,7 @@ class Config(preferences.Lengths, preferences.Referenced, conversations.Fields, 
         if len(set(self.loss_type)) < len(self.loss_type):
             raise ValueError(f"loss_type: {list(self.loss_type)} names a loss twice; give it a weight in `loss_weights`")
         if self.loss_weights is not None and len(self.loss_weights) != len(self.loss_type):
-            raise ValueError(
-                f"loss_weights: there are {len(self.loss_weights)} for {len(self.loss_type)} of `loss_type`; give one for each"
-            )
+            raise ValueError(f"loss_weights: give one for each `loss_type`: {len(self.loss_type)} rather than {len(self.loss_weights)}")
         preferences.refuse_unsynced(self)
         return self
 

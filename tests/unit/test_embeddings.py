@@ -1,11 +1,13 @@
 """sentence_transformer and cross_encoder: losses and their options, what is saved, what is refused."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from polar_tools import discovery, modeling
+from polar_tools.cli import explain
 from polar_tools.config import Config as Whole
 from polar_tools.errors import ConfigError, DataError
 from polar_tools.losses import base as losses
@@ -253,6 +255,18 @@ def test_a_text_longer_than_the_model_reads_is_no_surprise(assets: Path) -> None
         sentence_transformer.check(config, tokenizer, row, whole)
 
 
+@pytest.mark.parametrize("method", [sentence_transformer, cross_encoder])
+def test_where_texts_are_cut_is_saved(method: Any, assets: Path, tmp_path: Path) -> None:
+    side = {"on_too_long": "cut_left"} if method is sentence_transformer else {}
+    config = settings(assets, method, max_length=7, **side)
+    _, tokenizer = loaded(config, method)
+    tokenizer.save_pretrained(tmp_path)
+    again = modeling.load_processor(str(tmp_path), method, config)
+    assert (again.model_max_length, again.truncation_side) == (7, "left" if side else "right")
+    with pytest.raises(ValueError, match="tokenizer_max_len would be ignored"):
+        settings(assets, method, tokenizer_max_len=7)
+
+
 def test_similar_texts_that_all_look_alike_are_found_last() -> None:
     predictions = sentence_transformer._place(
         {"anchor": "a", "positive": "b"}, ["b", "c", "d"], {"b": 0, "c": 1, "d": 2}, [0.5, 0.5, 0.5], {0}
@@ -323,3 +337,19 @@ def test_a_score_must_be_one(assets: Path) -> None:
     row = {"sentence1": "a", "sentence2": "b", "score": 4}
     with pytest.raises(RowError, match="its score is 4, and a score must lie between 0 and 1"):
         cross_encoder.render(config, tokenizer, {"num_labels": 1}, [row])
+
+
+def test_without_sentence_transformers_a_person_reads_what_to_install(assets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "sentence_transformers" or "trainers.sentence_" in name]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    with pytest.raises(ModuleNotFoundError) as raised:
+        loaded(settings(assets))
+    message, status = explain(raised.value)
+    assert ("`sentence_transformers` is not installed" in message, "embed" in message, status) == (True, True, 2)
+
+
+def test_memory_and_precision_options_reach_the_model(assets: Path, tmp_path: Path) -> None:
+    built = trainer(settings(assets, activation_checkpointing=True, bf16=True), rows(*PAIRS), tmp_path)
+    built.train()
+    assert built.model[0].model.is_activation_checkpointing

@@ -9,15 +9,18 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from polar_tools import adapters, modeling
+from polar_tools import config as configs
 from polar_tools.errors import ConfigError, WorldError
 from polar_tools.experiment import names
 from polar_tools.experiment.adapting import Adapting
 from polar_tools.experiment.optimizing import Optimizing
 from polar_tools.experiment.running import Running
 from polar_tools.methods import classification, sft
+from polar_tools.plan import Plan
 from tests import options
 from tests.options import refused, spec, trained, trainer
 
@@ -308,6 +311,33 @@ def test_code_that_comes_with_a_model_runs_only_where_that_is_allowed(custom: Pa
     assert type(model).__name__ == "OwnForCausalLM"
     modeling.save_model(model, tmp_path / "saved")
     assert type(load(path=str(tmp_path / "saved"), trust_remote_code=True)).__name__ == "OwnForCausalLM"
+
+
+@pytest.mark.parametrize("model", ["hf://some/one@main", "hf://some/one", "s3://bucket/one"])
+@pytest.mark.parametrize("where", ["model", "fallback_model", "start", "tokenizer_name"])
+def test_code_runs_only_of_models_that_are_pinned(model: str, where: str) -> None:
+    data: dict[str, Any] = {
+        "models": {"mine": {"source": f"hf://some/one@{'a' * 40}"}, "theirs": {"source": model}},
+        "datasets": {"d": {"source": "file://assets/rows.csv"}},
+        "experiments": {"x": {"method": "sft", "model": "mine", "dataset": "d", "trust_remote_code": True}},
+    }
+    Plan(configs.parse(data))
+    told = data["experiments"]["x"]
+    if where == "start":
+        data["experiments"]["before"] = {"method": "sft", "model": "theirs", "dataset": "d"}
+        told["model"] = "before"
+    elif where == "tokenizer_name":
+        data["models"]["mine"]["tokenizer_name"] = model
+    else:
+        told[where] = "theirs"
+    with pytest.raises(ConfigError, match=f"experiments.x.trust_remote_code: would run whatever code {model} has tomorrow; pin it"):
+        Plan(configs.parse(data))
+
+
+def test_evaluation_sets_that_nothing_looks_at_are_refused() -> None:
+    text = options.CONFIG.replace("do_eval: true, ", "")
+    with pytest.raises(ConfigError, match="experiments.say.eval_datasets: would be ignored without `eval_strategy` or `do_eval: true`"):
+        configs.parse(yaml.safe_load(text))
 
 
 def test_code_of_another_repository_is_refused(custom: Path) -> None:
