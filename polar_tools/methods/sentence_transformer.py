@@ -54,6 +54,7 @@ class Config(base.Config):
 
     @model_validator(mode="after")
     def _cuts_where_it_is_measured(self) -> Config:
+        self._needs(["evaluator"], bool(self.eval_datasets), "`eval_datasets`")
         self._needs(["tokenizer_max_len"], False, "a trainer of tokens; sentence-transformers cuts at `max_length`, and saves it")
         return self
 

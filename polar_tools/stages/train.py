@@ -108,7 +108,8 @@ def _build(spec: TrainSpec, folder: Path) -> Trainer:
         for name, data in config.eval_datasets.items()
     }
     train = building.rows(trains_on, Path(config.dataset), "train", rendered)
-    trainer = building.trainer(spec, config, train, watched or None, folder / "checkpoints", _callbacks(config, folder))
+    model = building.model(spec)
+    trainer = building.trainer(spec, config, model, train, watched or None, folder / "checkpoints", _callbacks(config, folder))
     finite.watch(trainer)
     return trainer
 

@@ -28,13 +28,14 @@ if TYPE_CHECKING:
 ROWS = 8
 SHORT = 64
 """Rows of at most so many tokens are taken where there are enough: what holds of short rows holds of long ones, and is seen sooner."""
+ENOUGH = 512
+"""As many as any trainer wants at a time."""
 AMONG = 10_000
 """Rows among which they are chosen."""
 NOISE = 0.02
 """What is added to every weight that is trained: with an adapter that does nothing yet, nobody would see that it was lost."""
 PLAIN: dict[str, Any] = {
     "max_steps": 1,
-    "per_device_train_batch_size": ROWS,
     "gradient_accumulation_steps": 1,
     "train_sampling_strategy": "sequential",
     "packing": False,
@@ -45,6 +46,11 @@ PLAIN: dict[str, Any] = {
     "load_best_model_at_end": False,
     "early_stopping_patience": None,
     "auto_find_batch_size": False,
+    "max_completion_length": 1,
+    "steps_per_generation": None,
+    "num_iterations": 1,
+    "num_ppo_epochs": 1,
+    "num_mini_batches": 1,
 }
 """Fields as a comparison needs them: all rows in one batch, in their order, not packed, and nothing beside."""
 
@@ -113,21 +119,30 @@ class Trial:
         inorder = sorted(range(len(self.rows)), key=lambda row: self.chosen.trained[row])
         return [inorder[round(place * (len(inorder) - 1) / (count - 1))] for place in range(count)]
 
-    def trainer(self, rows: Sequence[int] | None = None, callbacks: Sequence[TrainerCallback] = (), **changes: Any) -> Trainer:
-        """A trainer as train builds it, on some of the rows, with other values of those fields that the method has."""
+    def model(self) -> Any:
+        """The model that is trained, with noise on what is trained of it."""
         gc.collect()
+        model = building.model(self.spec)
+        _shake(model)
+        return model
+
+    def trainer(self, model: Any, rows: Sequence[int] | None = None, callbacks: Sequence[TrainerCallback] = (), **changes: Any) -> Trainer:
+        """A trainer as train builds it, on some of the rows, with other values of those fields that the method has."""
         config = self.config.model_copy(update={name: value for name, value in changes.items() if self.has(name)})
         data = self.data if rows is None else self.data.select(rows)
         evaluation = dict.fromkeys(config.eval_datasets, data) or None
-        trainer = building.trainer(self.spec, config, data, evaluation, self.folder / "checkpoints", list(callbacks))
-        _shake(trainer.model)
-        return trainer
+        return building.trainer(self.spec, config, model, data, evaluation, self.folder / "checkpoints", list(callbacks))
+
+    def plainly(self) -> dict[str, Any]:
+        """Fields as a comparison needs them; of methods that write several answers to a prompt, a batch for all prompts."""
+        answers = self.config.model_dump(include={"num_generations"}).get("num_generations", 1)
+        return {**PLAIN, "per_device_train_batch_size": len(self.rows) * answers}
 
     def step(self, rows: Sequence[int] | None = None, gradient: bool = False, **changes: Any) -> Step:
         """A training with these fields, without dropout."""
         batches: list[dict[str, Any]] = []
         losses: list[float] = []
-        trainer = self.trainer(rows, [_stop_at("on_pre_optimizer_step")], **{**PLAIN, **changes})
+        trainer = self.trainer(self.model(), rows, [_stop_at("on_pre_optimizer_step")], **{**self.plainly(), **changes})
         training_step = trainer.training_step
 
         def watched(model: Any, inputs: dict[str, Any], *items: Any) -> Any:
@@ -150,8 +165,11 @@ class Trial:
         return self.step()
 
     def begun(self) -> Trainer:
-        """A trainer with all fields as they are, right before its first batch."""
-        trainer = self.trainer(callbacks=[_stop_at("on_train_begin")])
+        """A trainer with all fields as they are, right before its first batch; the rows are repeated, so that there are enough."""
+        config = self.config
+        step = config.per_device_train_batch_size * config.gradient_accumulation_steps * max(1, config.gpus)
+        rows = [place % len(self.rows) for place in range(max(ENOUGH, step))]
+        trainer = self.trainer(self.model(), rows, [_stop_at("on_train_begin")])
         with suppress(EnoughError):
             trainer.train()
         return trainer
@@ -159,9 +177,9 @@ class Trial:
     @cached_property
     def predicted(self) -> Predicted:
         """What evaluate makes of the rows with the model that training has in memory, which then is `saved` as train saves it."""
-        trainer = self.trainer(**PLAIN)
-        found = self.predict(trainer.model)
-        building.save(trainer, self.spec, self.folder)
+        model = self.model()
+        found = self.predict(model)
+        building.save(self.trainer(model, **self.plainly()), self.spec, self.folder)
         return found
 
     @property

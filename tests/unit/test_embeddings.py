@@ -83,11 +83,19 @@ def embedded(model: Any) -> Any:
 def test_every_loss_trains_with_its_options(name: str, assets: Path, tmp_path: Path) -> None:
     options, columns = LOSSES[name]
     guide = {"guide_model": str(assets / "assets/bert")} if "gist" in name else {}
-    built = trainer(settings(assets, loss={"name": name, **options, **guide}), rows(*columns), tmp_path)
+    config = settings(assets, loss={"name": name, **options, **guide})
+    built = trainer(config, rows(*columns), tmp_path)
     assert {key: getattr(built.loss, key) for key in options} == options
+    assert losses.told_by(built.loss) == config.loss
     before = {key: weight.clone() for key, weight in built.model.named_parameters()}
     assert built.train().training_loss > 0
     assert any((weight != before[key]).any() for key, weight in built.model.named_parameters())
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "manhattan"])
+def test_the_distance_of_triplets(metric: str, assets: Path, tmp_path: Path) -> None:
+    config = settings(assets, loss={"name": "triplet", "distance_metric": metric})
+    assert losses.told_by(trainer(config, rows(*TRIPLETS), tmp_path).loss) == config.loss
 
 
 def test_there_is_a_test_for_every_loss() -> None:
@@ -176,7 +184,12 @@ def test_what_is_measured_while_training(columns: tuple[str, ...], assets: Path,
     assert {figure, "eval_held_out_loss"} <= set(built.evaluate())
     other = trainer(settings(assets), rows(*PAIRS), tmp_path, evaluation={"held_out": rows(*columns)})
     assert figure in other.evaluate()
-    quiet = trainer(settings(assets, evaluator="off"), rows(*columns), tmp_path, evaluation={"held_out": rows(*columns)})
+    quiet = trainer(
+        settings(assets, evaluator="off", eval_datasets={"held_out": "d"}),
+        rows(*columns),
+        tmp_path,
+        evaluation={"held_out": rows(*columns)},
+    )
     assert figure not in quiet.evaluate()
 
 

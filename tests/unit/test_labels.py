@@ -1,5 +1,7 @@
 """One label, several, or a number: what training rows teach the model's configuration, what is wrong with them, and what is measured."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 from polar_tools import discovery, labels
 from polar_tools.errors import DataError
 from polar_tools.methods import base
+from tests import learning
 from tests.training import Trial, sayings
 
 TRAITS = {"cat": ["fur", "claws"], "dog": ["fur", "bark"], "fish": []}
@@ -49,6 +52,32 @@ def test_a_number_is_learned(assets: Path, tmp_path: Path) -> None:
     assert measured("regression", found)["mse"] < 0.5 * before["mse"]
     assert measured("correlation", found)["spearman"] > 0.8
     assert found[0].loss == pytest.approx((found[0].figures["score"] - rows[0]["label"]) ** 2)
+
+
+PLAN = """\
+models: {bert: {source: file://assets/bert}}
+datasets:
+  traits: {source: file://rows.jsonl, columns: {text: text, label: traits}, split: {test_size: 6, seed: 0}}
+  weights: {source: traits, columns: {text: text, label: weight}, split: {test_size: 6, seed: 0}}
+evaluations: {traits: {dataset: traits}, weights: {dataset: weights}}
+experiments:
+  several: {method: cls, model: bert, dataset: traits, evaluations: [traits], max_steps: 2, threads: 1}
+  number: {method: cls, problem_type: regression, model: bert, dataset: weights, evaluations: [weights], max_steps: 2, threads: 1}
+"""
+
+
+def test_from_a_file_to_a_report(assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(assets / "assets", tmp_path / "assets")
+    weights = {"cat": 4.5, "dog": 30.25, "fish": 0.5}
+    rows = [{"text": row["answer"], "traits": TRAITS[row["kind"]], "weight": weights[row["kind"]]} for row in sayings(assets)[:30]]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    learning.run_plan(tmp_path, PLAN, monkeypatch)
+    several = learning.report(tmp_path, "seed0", "traits", "several")["metrics"]
+    assert {"accuracy", "macro_f1", "micro_f1", "loss"} <= set(several)
+    assert {"mse", "mae", "pearson", "spearman"} == set(learning.report(tmp_path, "seed0", "weights", "number")["metrics"])
+    counted = json.loads((tmp_path / "results/several/tokenize/report.json").read_bytes())["labels"]
+    assert counted["fur"] == counted["bark"] + counted["claws"]
+    assert "fur" in (tmp_path / "results/several/tokenize/report.html").read_text(encoding="utf-8")
 
 
 def test_which_metrics_a_config_takes_by_itself(assets: Path, tmp_path: Path) -> None:

@@ -276,19 +276,22 @@ evaluations:
 experiments:
   talk: {method: sft, model: tiny, dataset: sayings, evaluations: [sayings], max_steps: 2, threads: 1}
   prefer: {method: dpo, model: talk, dataset: better, max_steps: 2, threads: 1}
-  look: {method: multimodal, model: prefer, dataset: colours, evaluations: [colours], max_steps: 2, threads: 1}
+  earn:
+    {method: grpo, model: prefer, dataset: sayings, rewards: [{name: rouge, kind: rouge1}], max_completion_length: 3, max_steps: 2,
+     num_generations: 2, per_device_train_batch_size: 2, threads: 1}
+  look: {method: multimodal, model: earn, dataset: colours, evaluations: [colours], max_steps: 2, threads: 1}
 """
 
 
 @pytest.mark.slow
 def test_text_alone_is_for_the_other_methods_and_pictures_may_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path, tmp_path)
-    said = [{"prompt": f"say {name}", "completion": name} for name in COLOURS]
+    said = [{"prompt": f"say {name}{end}", "completion": name} for name in COLOURS for end in ("", "!", "?")]
     better = [{"prompt": row["prompt"], "chosen": row["completion"], "rejected": "no"} for row in said]
     for name, rows in (("sayings", said), ("better", better)):
         (tmp_path / f"assets/{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     learning.run_plan(tmp_path, CHAIN, monkeypatch)
-    for experiment in ("talk", "prefer", "look"):
+    for experiment in ("talk", "prefer", "earn", "look"):
         trained = str(tmp_path / f"results/{experiment}/seed0/train/model")
         model = AutoModelForImageTextToText.from_pretrained(trained)
         assert type(model).__name__ == "Gemma3ForConditionalGeneration"

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -26,12 +27,11 @@ models:
   bert: {source: file://assets/bert}
 datasets:
   sayings:
-    source: file://assets/rows.csv
-    columns: {prompt: answer, completion: question}
-    split: {test_size: 12, seed: 0}
+    source: file://assets/sayings.jsonl
+    split: {test_size: 8, seed: 0}
   kinds:
-    source: sayings
-    columns: {text: question, label: kind}
+    source: file://assets/rows.csv
+    columns: {text: answer, label: kind}
     split: {test_size: 12, stratify: label, seed: 0}
 experiments:
   say:
@@ -65,6 +65,11 @@ def made(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project in which all is made but the trainings."""
     folder = tmp_path_factory.mktemp("preflight")
     shutil.copytree(assets / "assets", folder / "assets")
+    said = [
+        {"prompt": f"what does the cat number {number} do?", "completion": "it " + "purrs softly " * (1 + number % 5)}
+        for number in range(40)
+    ]
+    (folder / "assets/sayings.jsonl").write_text("\n".join(map(json.dumps, said)), encoding="utf-8")
     (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
     with contextlib.chdir(folder):
         plan = Plan(configs.load(Path("config.yaml")))
@@ -152,14 +157,14 @@ def test_an_end_that_evaluate_does_not_send_is_seen(project: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda row: {**row, "labels": row["input_ids"]}, "296 of 296 tokens"),
-        (lambda row: {**row, "labels": [-100] * len(row["labels"])}, "0 of 296 tokens"),
+        (lambda row: {**row, "labels": row["input_ids"]}, r"(\d+) of \1 tokens"),
+        (lambda row: {**row, "labels": [-100] * len(row["labels"])}, r"0 of \d+ tokens"),
     ],
 )
 def test_labels_that_are_all_kept_or_all_masked_are_seen(change: Any, says: str, project: Path) -> None:
     rewritten("say", change)
     outcome = check("mask", "say", project)
-    assert outcome.result == "failed" and says in outcome.figure
+    assert outcome.result == "failed" and re.match(says, outcome.figure), outcome.figure
 
 
 def test_a_collator_that_masks_more_than_the_padding_is_seen(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +184,7 @@ def test_a_collator_that_masks_more_than_the_padding_is_seen(project: Path, monk
 
     monkeypatch.setattr(Trainer, "get_train_dataloader", masking)
     outcome = check("mask", "say", project)
-    assert outcome.result == "failed" and "as `tokenize` has made the rows it would be 72" in outcome.figure
+    assert outcome.result == "failed" and "as `tokenize` has made the rows it would be " in outcome.figure
 
 
 def test_options_that_the_optimizer_does_not_get_are_seen(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
