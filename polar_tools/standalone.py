@@ -110,6 +110,7 @@ def _config(model: str, train: str, evaluation: str | None, method: str, fields:
     owners = {field: owner for group in option_fields(method).values() for field, owner in group.items()}
     if unknown := sorted(set(fields) - set(owners)):
         raise ConfigError("\n".join(f"unknown field `{name}`{did_you_mean(name, list(owners))}" for name in unknown))
+    method = discovery.aliases("methods")[method]
     parts: dict[type[Frozen], dict[str, Any]] = {Model: {"source": model}, Dataset: {"source": train}}
     experiment: dict[str, Any] = {"method": method, "model": "model", "dataset": "data"}
     for name, value in fields.items():
@@ -118,7 +119,7 @@ def _config(model: str, train: str, evaluation: str | None, method: str, fields:
         parts[Model][name] = _located(parts[Model][name], "model")
     data = {"models": {"model": parts[Model]}, "datasets": {"data": parts[Dataset]}, "experiments": {NAME: experiment}}
     _hold_out(parts[Dataset], evaluation, experiment)
-    _name_references(data, discovery.load("methods", discovery.aliases("methods")[method]).Config)
+    _name_references(data, discovery.load("methods", method).Config)
     return data
 
 

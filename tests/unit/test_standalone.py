@@ -83,7 +83,7 @@ def test_from_python_with_objects_and_rows(here: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(here / "llama", local_files_only=True)
     tokenizer = AutoTokenizer.from_pretrained(here / "llama", local_files_only=True)
     rows = [{"prompt": f"{number}?", "completion": "예"} for number in range(8)]
-    made = polar_tools.train(model, rows, here / "python", tokenizer=tokenizer, method="sft", max_steps=1, threads=1)
+    made = polar_tools.train(model, rows, here / "python", tokenizer=tokenizer, method="instruct", max_steps=1, threads=1)
     assert made["final_model_path"] == str(here / "python/model")
     assert (
         AutoModelForCausalLM.from_pretrained(made["final_model_path"], local_files_only=True).config.vocab_size == model.config.vocab_size
