@@ -115,6 +115,52 @@ def theirs(seed: int, steps: int, folder: str) -> list[float]:
     return [entry["objective/scores"] for entry in trainer.state.log_history if "objective/scores" in entry]
 
 
+def same_completions(folder: str) -> float:
+    """Both learn from the same completions for three iterations: the largest difference between two of their weights, of what they moved.
+
+    Each value model begins with zeros and isn't trained, for there the designs differ; order can't matter, for all prompts are the same.
+    """
+    import trl.experimental.ppo.ppo_trainer as trl_ppo
+
+    from polar_tools.trainers.ppo import PPOConfig, PPOTrainer
+
+    words, steps, size = tokenizer(), 3, SAME["per_device_train_batch_size"]
+    settings = {**SAME, "num_mini_batches": 1, "vf_coef": 0.0, "kl_coef": 0.05}
+    drawn = torch.Generator().manual_seed(0)
+    completions = [torch.randint(3, len(WORDS), (size, LENGTH), generator=drawn) for _ in range(steps)]
+    asked = [prompts(words)[0]] * size
+    args = PPOConfig(folder, max_steps=steps, max_completion_length=LENGTH, max_grad_norm=0.0, **settings)
+    mine = PPOTrainer(model(), [reward], args, stop=2, train_dataset=Dataset.from_dict({"prompt": asked}), processing_class=words)
+    written = iter(completions)
+    mine._complete = lambda rows: next(written).tolist()
+    mine.train()
+
+    theirs_written = iter(completions)
+
+    def write(policy: Any, queries: torch.Tensor, *_: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        whole = torch.cat([queries, next(theirs_written)], 1)
+        return whole, policy(whole).logits[:, PROMPT - 1 : -1].clone()
+
+    trl_ppo.batch_generation = write
+    value = model(LlamaForSequenceClassification, num_labels=1)
+    torch.nn.init.zeros_(value.score.weight)
+    rows = Dataset.from_dict({"input_ids": asked})
+    trl_args = trl_ppo.PPOConfig(
+        folder,
+        total_episodes=steps * size,
+        response_length=LENGTH,
+        stop_token="eos",  # noqa: S106
+        num_sample_generations=0,
+        **settings,
+    )
+    models = {"model": model(), "ref_model": None, "reward_model": RewardModel(), "value_model": value}
+    other = trl_ppo.PPOTrainer(args=trl_args, processing_class=words, train_dataset=rows, eval_dataset=rows, **models)
+    other.train()
+    triples = zip(mine.model.policy.parameters(), other.model.policy.parameters(), model().parameters(), strict=True)
+    found = [((one - two).abs().max().item(), (one - first).abs().max().item()) for one, two, first in triples]
+    return max(difference for difference, _ in found) / max(moved for _, moved in found)
+
+
 def curves(train: Callable[[int, int, str], list[float]], seeds: int, steps: int) -> tuple[list[list[float]], float]:
     """The rewards of each seed, and the seconds that a training took."""
     began = time.perf_counter()
@@ -130,6 +176,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100)
     asked = parser.parse_args()
     torch.set_num_threads(1)
+    if find_spec("trl.experimental.ppo"):
+        with tempfile.TemporaryDirectory() as folder:
+            print(f"on the same completions the weights differ by {same_completions(folder):.1e} of what they moved\n")
     trainers = {"polar": ours, **({"trl": theirs} if find_spec("trl.experimental.ppo") else {})}
     found = {name: curves(train, asked.seeds, asked.steps) for name, train in trainers.items()}
     print("| iterations |" + "".join(f" {name} |" for name in found) + "\n|---|" + "---|" * len(found))

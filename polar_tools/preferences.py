@@ -165,14 +165,14 @@ def _asks(turns: Sequence[Mapping[str, Any]]) -> bool:
     return bool(turns) and turns[0]["role"] != "assistant"
 
 
-def check(config: Any, tokenizer: "PreTrainedTokenizerBase", row: conversations.Row, example: marks.Example) -> None:
+def check(config: Any, processor: "PreTrainedTokenizerBase", row: conversations.Row, example: marks.Example) -> None:
     """Raise DataError for an example of `render` with BOS, end or mask as none should be, or with answers that a cut made the same."""
     if alike(example):
         raise DataError("its `chosen` and `rejected` are the same after the cut; is max_length too short for its answers?")
     config, [row] = _prompted(config, [row])
     for one in marks.sequences(example):
         tokens = {"input_ids": one.ids, "labels": one.labels or []}
-        conversations.check(config, tokenizer, row, tokens, cut_of(config, tokens), one.prefix.removesuffix("_"))
+        conversations.check(config, processor, row, tokens, cut_of(config, tokens), one.prefix.removesuffix("_"))
 
 
 def with_opening(config: Lengths, tokenizer: "PreTrainedTokenizerBase", examples: list[marks.Example]) -> list[marks.Example]:

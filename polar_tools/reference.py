@@ -149,8 +149,9 @@ def _type(field: JsonSchema) -> str:
     if "enum" in field:
         return _codes(field["enum"])
     if field.get("type") == "array":
-        plural = re.sub("number(?!`)", "numbers", _type(field["items"]))  # not in the values of an enum
-        return "list" if "oneOf" in field["items"] else f"list of {plural}"
+        each = field.get("items") or field["prefixItems"][0]
+        plural = re.sub("number(?!`)", "numbers", _type(each))  # not in the values of an enum
+        return "list" if "oneOf" in each else f"list of {plural}"
     if field.get("pattern") == SHA256:
         return "64 hexadecimal digits"
     words = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "null": "nothing"}

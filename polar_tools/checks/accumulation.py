@@ -19,11 +19,11 @@ ROWS = 4
 
 def run(trial: Trial) -> base.Outcome:
     """The gradient of the first optimizer step, both ways, on the same weights."""
-    rows = min(ROWS, len(trial.rows))
-    if rows < 2:
-        return base.not_applicable("there is only one row")
-    single = trial.step(rows, gradient=True, per_device_train_batch_size=1, gradient_accumulation_steps=rows)
-    whole = trial.step(rows, gradient=True, per_device_train_batch_size=rows)
+    if len(trial.rows) < ROWS:
+        return base.not_applicable(f"there are only {len(trial.rows)} rows")
+    rows = trial.unlike(ROWS)
+    single = trial.step(rows, gradient=True, per_device_train_batch_size=1, gradient_accumulation_steps=ROWS)
+    whole = trial.step(rows, gradient=True, per_device_train_batch_size=ROWS)
     apart = base.difference(single.gradient, whole.gradient)
     figure = f"gradients differ by {apart:.1e} of their size; loss {single.loss:.6f} and {whole.loss:.6f}"
     return base.judged(apart <= base.tolerance(trial.config, base.GRADIENT), figure)

@@ -31,13 +31,13 @@ class Row(NamedTuple):
 
 def run(trial: Trial) -> base.Outcome:
     """The labels of all rows, as the trainer's collator makes them."""
-    rows = [row for batch in trial.plain.batches for row in _rows(batch, trial.columns != ("text",))]
+    batches, rendered = trial.plain.batches, trial.labelled()
+    rows = [row for batch in batches for row in _rows(batch, trial.columns != ("text",))]
     if not rows:
         return base.judged(False, "the trainer's batches have neither labels nor a mask")
     trained = sum(row.trained for row in rows)
     figure = f"{trained} of {sum(row.tokens for row in rows)} tokens are trained on, at least {min(row.trained for row in rows)} a row"
-    rendered = trial.labelled()
-    if rendered not in (None, trained):
+    if all("labels" in batch for batch in batches) and rendered not in (None, trained):
         return base.judged(False, f"{figure}; as `tokenize` has made the rows it would be {rendered}")
     all_kept = all(row.prompted and row.trained >= row.tokens - 1 for row in rows)
     return base.judged(all(row.trained for row in rows) and not all_kept, figure)

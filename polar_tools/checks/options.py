@@ -187,6 +187,13 @@ def _adapter(trainer: Trainer, trial: Trial) -> dict[str, tuple[Any, Any]]:
     return {f"peft.{name}": (value, found.get(name)) for name, value in wanted.items() if name not in SETTLED}
 
 
+def _loss(trainer: Trainer) -> Any:
+    """The options of a loss from polar_tools/losses."""
+    from polar_tools.losses.base import told_by
+
+    return told_by(trainer.loss)
+
+
 READ: dict[str, Callable[[Trainer], Any]] = {
     "learning_rate": _learning_rate,
     "weight_decay": _weight_decay,
@@ -202,6 +209,9 @@ READ: dict[str, Callable[[Trainer], Any]] = {
     "gpus": lambda trainer: trainer.args.n_gpu,
     "bf16": lambda trainer: trainer.accelerator.mixed_precision == "bf16",
     "fp16": lambda trainer: trainer.accelerator.mixed_precision == "fp16",
+    "loss": _loss,
+    "matryoshka_dims": lambda trainer: set(vars(trainer.loss).get("matryoshka_dims", ())),
+    "evaluator": lambda trainer: Unseen.UNKNOWN if trainer.evaluator is None else "auto",
     "use_peft": lambda trainer: next(adapters.inside(trainer.model), None) is not None,
     "quantization": _bits,
     "dataloader_pin_memory": lambda trainer: trainer.args.dataloader_pin_memory if trainer.args.n_gpu else Unseen.UNKNOWN,

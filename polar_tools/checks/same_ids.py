@@ -22,14 +22,17 @@ SHOWN = 6
 
 
 def run(trial: Trial) -> base.Outcome:
-    """All sequences that the model is given, both ways. What evaluate sends may be the beginning of what training does: a prompt."""
+    """All sequences that the model is given, both ways: what evaluate sends is what training does, or its beginning, a prompt.
+
+    Training may send more: what it sets against the rows, as kto does with answers to other prompts.
+    """
     trained, sent = trial.plain.received.sequences, trial.predicted.received.sequences
     strange = [ids for ids in sent if not any(_begins(one, ids) for one in trained)]
     missing = [ids for ids in trained if not any(_begins(ids, one) for one in sent)]
-    if not strange and not missing and trained:
+    if not strange and len(trained) - len(missing) >= len(trial.rows):
         return base.judged(True, f"{len(trained)} sequences of training, {len(sent)} of evaluate")
     tokenizer = modeling.tokenizer_of(modeling.load_processor(trial.spec.tokenizer, trial.method, trial.config))
-    one, other = _nearest(missing, sent) if missing else _nearest(strange, trained)[::-1]
+    one, other = _nearest(strange, trained)[::-1] if strange else _nearest(missing, sent)
     place = _common(one, other)
     told = [repr(tokenizer.decode(ids[place : place + SHOWN])) for ids in (one, other)]
     return base.judged(False, f"from token {place + 1} on, training has {told[0]} where evaluate has {told[1]}")
@@ -40,8 +43,9 @@ def _begins(ids: Sequence[int], prompt: Sequence[int]) -> bool:
 
 
 def _nearest(rows: list[list[int]], others: list[list[int]]) -> tuple[list[int], list[int]]:
-    """The first of `rows`, and what of `others` begins like it for longest."""
-    return rows[0], max(others, key=lambda other: _common(rows[0], other), default=[])
+    """The first of `rows`, if there is one, and what of `others` begins like it for longest."""
+    first = next(iter(rows), [])
+    return first, max(others, key=lambda other: _common(first, other), default=[])
 
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:

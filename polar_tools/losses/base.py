@@ -16,6 +16,7 @@ from polar_tools.fields import Frozen, ModelRef
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from torch import nn
 
 Columns = tuple[tuple[str, ...], ...]
 Target = Literal["none", "score", "cosine", "binary", "class"]
@@ -60,6 +61,25 @@ class Guided(Options):
 def arguments(options: Options, *left_out: str) -> dict[str, Any]:
     """The options as arguments of sentence-transformers' loss."""
     return options.model_dump(exclude={"name", *left_out})
+
+
+def told_by(loss: "nn.Module") -> Options:
+    """The options of a loss as it has them itself; those of a Matryoshka are of the loss within."""
+    loss = loss.loss if type(loss).__name__ == "MatryoshkaLoss" else loss
+    name = discovery.aliases("losses")[type(loss).__name__]
+    kind: type[Options] = discovery.load("losses", name).Options
+    told: dict[str, Any] = {"name": name}
+    if issubclass(kind, Guided):
+        told["guide_model"] = loss.guide.tokenizer.name_or_path
+    if "distance_metric" in kind.model_fields:
+        told["distance_metric"] = _named(loss.distance_metric)
+    return kind.model_construct(**{field: getattr(loss, field) for field in kind.model_fields if field not in told}, **told)
+
+
+def _named(distance: Any) -> str:
+    from sentence_transformers.sentence_transformer.losses import TripletDistanceMetric
+
+    return str(next(name for name in vars(TripletDistanceMetric) if getattr(TripletDistanceMetric, name) is distance)).lower()
 
 
 def fits(name: str, columns: Sequence[str]) -> bool:

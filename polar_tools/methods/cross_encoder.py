@@ -38,6 +38,11 @@ class Config(base.Config):
     """How much a pair that belongs together weighs under `binary_cross_entropy`, where such are few; 1 where it is not given."""
 
     @model_validator(mode="after")
+    def _cuts_where_it_is_measured(self) -> Config:
+        self._needs(["tokenizer_max_len"], False, "a trainer of tokens; sentence-transformers cuts at `max_length`, and saves it")
+        return self
+
+    @model_validator(mode="after")
     def _reads_rows_in_random_order(self) -> Config:
         self._needs(["train_sampling_strategy"], False, "a trainer that knows it; sentence-transformers draws rows at random")
         self._needs(["pos_weight"], self.loss == "binary_cross_entropy", "`loss: binary_cross_entropy`")
@@ -48,7 +53,7 @@ COLUMNS = (("sentence1", "sentence2", "score"), ("sentence1", "sentence2", "labe
 MODEL_CLASS = "AutoModelForSequenceClassification"
 TASK_TYPE = "SEQ_CLS"
 METRICS = ("sentence_pairs",)
-CHECKS = ("accumulation", "save_load")
+CHECKS = ("accumulation", "save_load", "same_ids")
 TRAINS_ON = "rows"
 
 

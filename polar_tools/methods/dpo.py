@@ -44,7 +44,9 @@ class Config(preferences.Lengths, preferences.Referenced, conversations.Fields, 
     """Fields of `dpo`."""
 
     method: Literal["dpo"] = "dpo"
-    loss_type: Annotated[tuple[_LossType, ...], BeforeValidator(_listed), Field(min_length=1)] = ("sigmoid",)
+    loss_type: Annotated[
+        tuple[_LossType, ...], BeforeValidator(_listed, json_schema_input_type=_LossType | tuple[_LossType, ...]), Field(min_length=1)
+    ] = ("sigmoid",)
     """One loss by trl's name, or a list of which the weighted sum is taken."""
     loss_weights: tuple[NonNegativeFloat, ...] | None = None
     """A weight for each of `loss_type`; all are 1 where it is not given."""
@@ -61,9 +63,7 @@ class Config(preferences.Lengths, preferences.Referenced, conversations.Fields, 
         if len(set(self.loss_type)) < len(self.loss_type):
             raise ValueError(f"loss_type: {list(self.loss_type)} names a loss twice; give it a weight in `loss_weights`")
         if self.loss_weights is not None and len(self.loss_weights) != len(self.loss_type):
-            raise ValueError(
-                f"loss_weights: there are {len(self.loss_weights)} for {len(self.loss_type)} of `loss_type`; give one for each"
-            )
+            raise ValueError(f"loss_weights: give one for each `loss_type`: {len(self.loss_type)} rather than {len(self.loss_weights)}")
         preferences.refuse_unsynced(self)
         return self
 
@@ -72,7 +72,7 @@ COLUMNS = preferences.COLUMNS
 MODEL_CLASS = "AutoModelForCausalLM"
 TASK_TYPE = "CAUSAL_LM"
 METRICS = ("preference_accuracy", "margin", "loss")
-CHECKS = ("accumulation", "save_load", "same_ids", "mask")
+CHECKS = ("save_load", "same_ids", "mask")  # some losses, such as aot, compare the pairs of a batch
 TRAINS_ON = "tokens"
 features = base.features
 set_up = conversations.set_up

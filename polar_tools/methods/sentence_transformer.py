@@ -53,6 +53,12 @@ class Config(base.Config):
     """What is measured while training, besides the loss: `auto` is similarity, retrieval, triplets or binary labels, by the columns."""
 
     @model_validator(mode="after")
+    def _cuts_where_it_is_measured(self) -> Config:
+        self._needs(["evaluator"], bool(self.eval_datasets), "`eval_datasets`")
+        self._needs(["tokenizer_max_len"], False, "a trainer of tokens; sentence-transformers cuts at `max_length`, and saves it")
+        return self
+
+    @model_validator(mode="after")
     def _reads_rows_in_random_order(self) -> Config:
         self._needs(["train_sampling_strategy"], False, "a trainer that knows it; sentence-transformers draws rows by `batch_sampler`")
         return self
@@ -67,7 +73,7 @@ COLUMNS = (
 MODEL_CLASS = "AutoModel"
 TASK_TYPE = "FEATURE_EXTRACTION"
 METRICS = ("sentence_pairs",)
-CHECKS = ("save_load",)
+CHECKS = ("save_load", "same_ids")
 TRAINS_ON = "rows"
 features = base.features
 
@@ -77,7 +83,8 @@ def set_up(config: Config, processor: PreTrainedTokenizerBase) -> PreTrainedToke
     file = Path(config.model) / "sentence_bert_config.json"
     own = json.loads(file.read_bytes()).get("max_seq_length") if file.is_file() else None
     processor.model_max_length = config.max_length or own or processor.model_max_length
-    processor.truncation_side = "left" if config.on_too_long == "cut_left" else "right"
+    side = "left" if config.on_too_long == "cut_left" else "right"
+    processor.truncation_side = processor.init_kwargs["truncation_side"] = side  # only what is in the latter is saved
     return processor
 
 
@@ -193,7 +200,7 @@ def _loss(config: Config, options: losses.Options, model: SentenceTransformer, r
 
     loss: nn.Module = discovery.load("losses", options.name).build(options, model, classes)
     if isinstance(options, losses.Guided):
-        refuse_misread(model, loss.guide, rows["anchor"][:])
+        refuse_misread(model, loss.guide, rows)
     if not config.matryoshka_dims:
         return loss
     size = model.get_embedding_dimension()

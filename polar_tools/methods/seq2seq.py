@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import EvalPrediction, PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
 
-ALIASES = ("encoder_decoder", "summarization")
+ALIASES = ()
 
 
 class Config(base.Config):
@@ -97,9 +97,17 @@ def _target(processor: PreTrainedTokenizerBase, ids: list[int]) -> list[int]:
 def fit(config: Config, example: base.Example) -> base.Example | None:
     """As base.fit, the summary by `max_target_length`; marks of the beginning or end stay."""
     source = base.fit(config, {name: values for name, values in example.items() if name.startswith("source_")}, ends=1)
-    limit = config.model_copy(update={"max_length": config.max_target_length or config.max_length})
-    target = base.fit(limit, {name: values for name, values in example.items() if name.startswith("target_")}, ends=1)
+    target = _fit_target(config, {name: values for name, values in example.items() if name.startswith("target_")})
     return None if source is None or target is None else {**source, **target}
+
+
+def _fit_target(config: Config, example: base.Example) -> base.Example | None:
+    if config.max_target_length is None:
+        return base.fit(config, example, ends=1)
+    try:
+        return base.fit(config.model_copy(update={"max_length": config.max_target_length}), example, ends=1)
+    except DataError as error:
+        raise DataError(str(error).replace("max_length", "max_target_length")) from error
 
 
 def check(config: Config, processor: PreTrainedTokenizerBase, row: base.Row, example: base.Example) -> None:

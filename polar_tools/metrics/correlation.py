@@ -22,10 +22,17 @@ class Options(base.Options):
 
 def compute(predictions: Sequence[Prediction], options: Options) -> dict[str, float]:
     """`pearson`, of the numbers, and `spearman`, of their ranks, between -1 and 1; 0 where one side is the same in all rows."""
-    from scipy.stats import rankdata
-
     predicted, references = base.numbers("correlation", predictions, options.figure)
-    return {"pearson": _pearson(predicted, references), "spearman": _pearson(rankdata(predicted), rankdata(references))}
+    return {"pearson": _pearson(predicted, references), "spearman": _pearson(_ranks(predicted), _ranks(references))}
+
+
+def _ranks(values: Sequence[float]) -> Sequence[float]:
+    """The place of each number among all; equal ones share the mean of theirs."""
+    import numpy as np
+
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: list[float] = (np.cumsum(counts) - (counts - 1) / 2)[places].tolist()
+    return ranks
 
 
 def _pearson(ones: Sequence[float], others: Sequence[float]) -> float:

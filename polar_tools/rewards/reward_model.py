@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from polar_tools import conversations
 from polar_tools.errors import ConfigError, UserError, first_line
@@ -13,7 +13,7 @@ from polar_tools.rewards import base
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 class Options(base.Options):
@@ -21,7 +21,8 @@ class Options(base.Options):
 
     name: Literal["reward_model"] = "reward_model"
     model: ModelRef
-    """A name from `models`, or an experiment of the method `reward`. It reads with its own tokenizer and chat template."""
+    """A name from `models`, or an experiment of the method `reward`. It reads with its own tokenizer and chat template, the system's turn
+    too; without a template it reads what the user says, and the completion behind it."""
 
 
 def build(options: Options, device: str | torch.device) -> base.Scorer:
@@ -34,11 +35,17 @@ def build(options: Options, device: str | torch.device) -> base.Scorer:
     model = _load(options.model).to(device).eval()
 
     def score(attempts: Sequence[base.Attempt]) -> list[float]:
-        said = [conversations.exchange(tokenizer, attempt.prompt, attempt.completion) for attempt in attempts]
+        said = [conversations.exchange(tokenizer, _asked(tokenizer, attempt.prompt), attempt.completion) for attempt in attempts]
         numbers: list[float] = rewards(model, tokenizer, conversations.whole(tokenizer, said))
         return numbers
 
     return score
+
+
+def _asked(tokenizer: PreTrainedTokenizerBase, prompt: str | Sequence[Mapping[str, Any]]) -> str | Sequence[Mapping[str, Any]]:
+    """The prompt; where no template writes turns, what the one user says, which may have a system's turn before it."""
+    said = [] if isinstance(prompt, str) else [turn["content"] for turn in prompt if turn["role"] != "system"]
+    return str(said[0]) if tokenizer.chat_template is None and len(said) == 1 else prompt
 
 
 def _load(path: str) -> PreTrainedModel:

@@ -21,6 +21,7 @@ from polar_tools.errors import DataError
 from polar_tools.filters.base import text_columns, texts
 from polar_tools.marks import LABELS, sequences
 from polar_tools.methods import base
+from polar_tools.metrics.base import NO_LABEL
 from polar_tools.specs import TokenizeSpec, freeze
 from polar_tools.version import __version__
 
@@ -306,4 +307,6 @@ def _page(rendering: Rendering, figures: tokens.Figures, prepared: Sequence[Path
 
 def _label(features: base.Features, example: base.Example) -> str | None:
     """The label of a row as people know it, where its method has labels."""
-    return ", ".join(str(features["id2label"][number]) for number in example["label"]) if "id2label" in features else None
+    if "id2label" not in features:
+        return None
+    return ", ".join(str(features["id2label"][number]) for number in example["label"]) or NO_LABEL

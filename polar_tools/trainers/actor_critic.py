@@ -35,6 +35,15 @@ class ActorCritic(nn.Module):
         with torch.autocast(hidden.device.type, enabled=False):
             return output.logits, self.value_head(hidden.float()).squeeze(-1)
 
+    @property
+    def device(self) -> torch.device:
+        """The policy's."""
+        return self.policy.device
+
+    def generate(self, **options: Any) -> Any:
+        """What the policy writes."""
+        return self.policy.generate(**options)
+
     def save_pretrained(self, folder: str | Path, **options: Any) -> None:
         """Save the policy, which is the trained model."""
         self.policy.save_pretrained(folder, **options)

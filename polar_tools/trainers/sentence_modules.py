@@ -16,11 +16,12 @@ from sentence_transformers.util.misc import import_module_class
 from polar_tools.errors import ConfigError
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from torch import nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-SAMPLE = 200
-"""Texts on which a guide with another tokenizer is tried."""
+SAMPLE = 100
+"""Rows on which a guide with another tokenizer is tried."""
 
 
 def around(model: PreTrainedModel, path: str, task: str, **options: Any) -> Transformer:
@@ -88,7 +89,7 @@ def load_guide(path: str, model: SentenceTransformer) -> SentenceTransformer:
     return guide.eval().requires_grad_(False)
 
 
-def refuse_misread(model: SentenceTransformer, guide: SentenceTransformer, texts: Sequence[str]) -> None:
+def refuse_misread(model: SentenceTransformer, guide: SentenceTransformer, rows: Dataset) -> None:
     """Raise ConfigError where the guide of another tokenizer would be given other text than that of the rows.
 
     sentence-transformers hands a guide of the same vocabulary the model's own tokens. Another guide gets the text that is decoded from
@@ -96,7 +97,7 @@ def refuse_misread(model: SentenceTransformer, guide: SentenceTransformer, texts
     """
     if model.tokenizer.get_vocab() == guide.tokenizer.get_vocab():
         return
-    texts = texts[:SAMPLE]
+    texts = [text for name in ("anchor", "positive") for text in rows[:SAMPLE][name]]
     decoded = model.tokenizer.batch_decode(model.tokenizer(texts).input_ids, skip_special_tokens=True)
     pairs = zip(texts, decoded, guide.tokenizer(texts).input_ids, guide.tokenizer(decoded).input_ids, strict=True)
     wrong = [(text, other) for text, other, ids, other_ids in pairs if ids != other_ids]

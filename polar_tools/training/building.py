@@ -31,18 +31,31 @@ def rows(trains_on: str, prepared: Path, part: str, rendered: Path) -> Dataset:
     return Dataset(tokens.kept(datasets.shards(prepared, part), rendered))
 
 
+def model(spec: TrainSpec) -> Any:
+    """The model that is trained, with a new adapter if there is to be one. What is drawn from here on depends on the seed alone."""
+    config = spec.experiment
+    modeling.seed_everything(spec.seed, config.threads, config.gpus)
+    method = discovery.load("methods", config.method)
+    return modeling.load_model(config.model, method, config, modeling.load_features(spec.tokenizer), adapter=True)
+
+
 def trainer(
-    spec: TrainSpec, config: Config, train: Dataset, evaluation: dict[str, Dataset] | None, folder: Path, callbacks: list[Any]
+    spec: TrainSpec,
+    config: Config,
+    model: Any,
+    train: Dataset,
+    evaluation: dict[str, Dataset] | None,
+    folder: Path,
+    callbacks: list[Any],
 ) -> Trainer:
-    """Model, adapter, rows and callbacks, put together by the method; checkpoints go to `folder`. `config` is the spec's or one like it."""
+    """Model, rows and callbacks, put together by the method; checkpoints go to `folder`. `config` is the spec's or one like it."""
     from transformers import PrinterCallback
     from transformers import Trainer as BaseTrainer
 
     method = discovery.load("methods", config.method)
-    modeling.seed_everything(spec.seed, config.threads, config.gpus)
     made: Trainer = method.build_trainer(
         config,
-        modeling.load_model(config.model, method, config, modeling.load_features(spec.tokenizer), adapter=True),
+        model,
         modeling.load_processor(spec.tokenizer, method, config),
         train,
         evaluation,

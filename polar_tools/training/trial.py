@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from polar_tools import datasets, discovery, modeling
 from polar_tools.config import Generation
+from polar_tools.errors import DataError, RowError
 from polar_tools.marks import IGNORED
 from polar_tools.training import building
 from polar_tools.training.watching import Received, still, watching
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
 ROWS = 8
 SHORT = 64
 """Rows of at most so many tokens are taken where there are enough: what holds of short rows holds of long ones, and is seen sooner."""
+ENOUGH = 512
+"""As many as any trainer wants at a time."""
 AMONG = 10_000
 """Rows among which they are chosen."""
 NOISE = 0.02
 """What is added to every weight that is trained: with an adapter that does nothing yet, nobody would see that it was lost."""
 PLAIN: dict[str, Any] = {
     "max_steps": 1,
-    "per_device_train_batch_size": ROWS,
     "gradient_accumulation_steps": 1,
     "train_sampling_strategy": "sequential",
     "packing": False,
@@ -44,6 +46,11 @@ PLAIN: dict[str, Any] = {
     "load_best_model_at_end": False,
     "early_stopping_patience": None,
     "auto_find_batch_size": False,
+    "max_completion_length": 1,
+    "steps_per_generation": None,
+    "num_iterations": 1,
+    "num_ppo_epochs": 1,
+    "num_mini_batches": 1,
 }
 """Fields as a comparison needs them: all rows in one batch, in their order, not packed, and nothing beside."""
 
@@ -80,8 +87,10 @@ class Trial:
     def __init__(self, spec: TrainSpec, folder: Path) -> None:
         self.spec, self.folder, self.config = spec, folder, spec.experiment
         self.method: Any = discovery.load("methods", self.config.method)
-        self.places, self.kept_places = _choice(Path(spec.tokenizer).parent)
-        self.rows: list[dict[str, Any]] = datasets.rows_at(datasets.shards(Path(self.config.dataset), "train"), self.places).to_pylist()
+        self.chosen = _choice(Path(spec.tokenizer).parent)
+        self.rows: list[dict[str, Any]] = datasets.rows_at(
+            datasets.shards(Path(self.config.dataset), "train"), self.chosen.places
+        ).to_pylist()
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -97,7 +106,7 @@ class Trial:
     def data(self) -> Dataset:
         """The rows as the method's trainer takes them."""
         rows = building.rows(self.method.TRAINS_ON, Path(self.config.dataset), "train", Path(self.spec.tokenizer).parent)
-        return rows.select(self.kept_places)
+        return rows.select(self.chosen.kept_places)
 
     def labelled(self) -> int | None:
         """How many tokens of the rows are trained on, as they were rendered; None where that is the trainer's business."""
@@ -105,21 +114,35 @@ class Trial:
             return None
         return sum(int(label != IGNORED) for labels in self.data["labels"] for label in labels)
 
-    def trainer(self, rows: int = ROWS, callbacks: Sequence[TrainerCallback] = (), **changes: Any) -> Trainer:
-        """A trainer as train builds it, on some of the rows, with other values of those fields that the method has."""
-        gc.collect()
-        config = self.config.model_copy(update={name: value for name, value in changes.items() if self.has(name)})
-        data = self.data.select(range(min(rows, len(self.data))))
-        evaluation = dict.fromkeys(config.eval_datasets, data) or None
-        trainer = building.trainer(self.spec, config, data, evaluation, self.folder / "checkpoints", list(callbacks))
-        _shake(trainer.model)
-        return trainer
+    def unlike(self, count: int) -> list[int]:
+        """So many of the rows, with as different numbers of trained tokens as there are."""
+        inorder = sorted(range(len(self.rows)), key=lambda row: self.chosen.trained[row])
+        return [inorder[round(place * (len(inorder) - 1) / (count - 1))] for place in range(count)]
 
-    def step(self, rows: int = ROWS, gradient: bool = False, **changes: Any) -> Step:
+    def model(self) -> Any:
+        """The model that is trained, with noise on what is trained of it."""
+        gc.collect()
+        model = building.model(self.spec)
+        _shake(model)
+        return model
+
+    def trainer(self, model: Any, rows: Sequence[int] | None = None, callbacks: Sequence[TrainerCallback] = (), **changes: Any) -> Trainer:
+        """A trainer as train builds it, on some of the rows, with other values of those fields that the method has."""
+        config = self.config.model_copy(update={name: value for name, value in changes.items() if self.has(name)})
+        data = self.data if rows is None else self.data.select(rows)
+        evaluation = dict.fromkeys(config.eval_datasets, data) or None
+        return building.trainer(self.spec, config, model, data, evaluation, self.folder / "checkpoints", list(callbacks))
+
+    def plainly(self) -> dict[str, Any]:
+        """Fields as a comparison needs them; of methods that write several answers to a prompt, a batch for all prompts."""
+        answers = self.config.model_dump(include={"num_generations"}).get("num_generations", 1)
+        return {**PLAIN, "per_device_train_batch_size": len(self.rows) * answers}
+
+    def step(self, rows: Sequence[int] | None = None, gradient: bool = False, **changes: Any) -> Step:
         """A training with these fields, without dropout."""
         batches: list[dict[str, Any]] = []
         losses: list[float] = []
-        trainer = self.trainer(rows, [_stop_at("on_pre_optimizer_step")], **{**PLAIN, **changes})
+        trainer = self.trainer(self.model(), rows, [_stop_at("on_pre_optimizer_step")], **{**self.plainly(), **changes})
         training_step = trainer.training_step
 
         def watched(model: Any, inputs: dict[str, Any], *items: Any) -> Any:
@@ -142,8 +165,11 @@ class Trial:
         return self.step()
 
     def begun(self) -> Trainer:
-        """A trainer with all fields as they are, right before its first batch."""
-        trainer = self.trainer(callbacks=[_stop_at("on_train_begin")])
+        """A trainer with all fields as they are, right before its first batch; the rows are repeated, so that there are enough."""
+        config = self.config
+        step = config.per_device_train_batch_size * config.gradient_accumulation_steps * max(1, config.gpus)
+        rows = [place % len(self.rows) for place in range(max(ENOUGH, step))]
+        trainer = self.trainer(self.model(), rows, [_stop_at("on_train_begin")])
         with suppress(EnoughError):
             trainer.train()
         return trainer
@@ -151,9 +177,9 @@ class Trial:
     @cached_property
     def predicted(self) -> Predicted:
         """What evaluate makes of the rows with the model that training has in memory, which then is `saved` as train saves it."""
-        trainer = self.trainer(**PLAIN)
-        found = self.predict(trainer.model)
-        building.save(trainer, self.spec, self.folder)
+        model = self.model()
+        found = self.predict(model)
+        building.save(self.trainer(model, **self.plainly()), self.spec, self.folder)
         return found
 
     @property
@@ -173,21 +199,37 @@ class Trial:
         processor = modeling.load_processor(self.spec.tokenizer, self.method, self.config)
         generation = Generation(max_new_tokens=1).model_dump(exclude_none=True)
         with still(model), watching(model) as received:
-            return Predicted(self.method.predict(self.config, model, processor, features, self.rows, generation), received)
+            try:
+                return Predicted(self.method.predict(self.config, model, processor, features, self.rows, generation), received)
+            except RowError as error:
+                raise DataError(f"training row {self.chosen.places[error.place] + 1} (counted from 1): {error}") from error
 
 
-def _choice(rendered: Path) -> tuple[list[int], list[int]]:
-    """Places of short rows of different lengths, and the same counted without those that were dropped."""
+@dataclass(frozen=True)
+class Choice:
+    """Which rows are looked at, in their order."""
+
+    places: list[int]
+    """Among all rows."""
+    kept_places: list[int]
+    """Among those that weren't dropped."""
+    trained: list[int]
+    """How many of its tokens each trains on."""
+
+
+def _choice(rendered: Path) -> Choice:
+    """Short rows, of which some train on many tokens and some on few: where all are alike, a mean of means is the mean."""
     import numpy as np
     import pyarrow.parquet as pq
 
-    measured = pq.read_table(datasets.shards(rendered / "measures", "train"), columns=["kept_tokens"])
-    lengths = measured["kept_tokens"].to_numpy()
+    measured = pq.read_table(datasets.shards(rendered / "measures", "train"), columns=["kept_tokens", "kept_trained"])
+    lengths, trained = (measured[name].to_numpy() for name in ("kept_tokens", "kept_trained"))
     kept = np.flatnonzero(lengths)[:AMONG]
     inorder = np.argsort(lengths[kept], kind="stable")
     short = inorder[: max(ROWS, int((lengths[kept] <= SHORT).sum()))]
-    chosen = np.sort(short[np.unique(np.linspace(0, len(short) - 1, ROWS).astype(int))])
-    return kept[chosen].tolist(), chosen.tolist()
+    ranked = short[np.argsort(trained[kept[short]], kind="stable")]
+    chosen = np.sort(ranked[np.unique(np.linspace(0, len(ranked) - 1, ROWS).astype(int))])
+    return Choice(kept[chosen].tolist(), chosen.tolist(), trained[kept[chosen]].tolist())
 
 
 def _shake(model: torch.nn.Module) -> None:

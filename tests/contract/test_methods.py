@@ -3,15 +3,15 @@
 import ast
 import importlib
 import inspect
+import re
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import polar_tools
 from polar_tools import discovery
-from polar_tools.experiment.adapting import Adapting
-from polar_tools.experiment.loading import Loading
-from polar_tools.experiment.material import Material
 from polar_tools.methods import base as method_base
 
 PACKAGE = Path(polar_tools.__file__).parent
@@ -103,20 +103,22 @@ def test_train_knows_no_method() -> None:
     assert not [name for name in discovery.aliases("methods") if f'"{name}"' in source]
 
 
-HANDLED = {
-    "extra_args",
-    *Material.model_fields,  # the plan, and tokenize
-    *(*Loading.model_fields, *Adapting.model_fields),  # modeling
-    *("is_resume", "early_stopping_patience", "early_stopping_threshold"),  # train
-    *("system_prompt", "chat_template", "prompt_template", "add_eos_token"),  # tokenize
-    *("pooling_mode", "dense_out_features", "normalize_embeddings", "query_prompt", "document_prompt"),  # sentence_transformer, as
-    *("loss", "matryoshka_dims", "batch_sampler", "evaluator", "pos_weight"),  # tests/unit/test_embeddings.py sees
-}
-"""Fields that do their work elsewhere: tests/unit/test_options.py sees that they do."""
-
-
 @pytest.mark.parametrize("name", discovery.names("methods"))
-def test_every_field_reaches_something(name: str) -> None:
+def test_every_field_is_read_by_somebody(name: str) -> None:
+    """By our code, or by the arguments of a trainer; tests/unit/test_options.py and those of the methods see that it is done right."""
     from transformers import TrainingArguments
 
-    assert set(discovery.load("methods", name).Config.model_fields) - HANDLED <= set(TrainingArguments.__dataclass_fields__)
+    source = "\n".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
+    arguments = set(TrainingArguments.__dataclass_fields__).union(*(kind.__dataclass_fields__ for kind in trainer_arguments()))
+    fields = set(discovery.load("methods", name).Config.model_fields) - arguments
+    assert [field for field in sorted(fields) if not re.search(rf"\.{field}\b", source)] == []
+
+
+@cache
+def trainer_arguments() -> list[Any]:
+    """The classes of arguments that methods fill."""
+    import trl
+    from transformers import Seq2SeqTrainingArguments
+
+    named = [getattr(trl, name) for name in ("SFTConfig", "DPOConfig", "KTOConfig", "RewardConfig", "GRPOConfig", "RLOOConfig")]
+    return [*named, Seq2SeqTrainingArguments]

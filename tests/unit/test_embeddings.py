@@ -1,16 +1,19 @@
 """sentence_transformer and cross_encoder: losses and their options, what is saved, what is refused."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from polar_tools import discovery, modeling
+from polar_tools.cli import explain
 from polar_tools.config import Config as Whole
 from polar_tools.errors import ConfigError, DataError
 from polar_tools.losses import base as losses
 from polar_tools.methods import cross_encoder, sentence_transformer
 from polar_tools.methods.base import RowError
+from polar_tools.metrics import sentence_pairs
 
 WORDS = ("cat", "dog", "fish", "cow", "horse", "bird", "sun", "moon")
 TEXTS = [f"the {one} and the {other}" for one in WORDS for other in WORDS[:4]]
@@ -81,11 +84,19 @@ def embedded(model: Any) -> Any:
 def test_every_loss_trains_with_its_options(name: str, assets: Path, tmp_path: Path) -> None:
     options, columns = LOSSES[name]
     guide = {"guide_model": str(assets / "assets/bert")} if "gist" in name else {}
-    built = trainer(settings(assets, loss={"name": name, **options, **guide}), rows(*columns), tmp_path)
+    config = settings(assets, loss={"name": name, **options, **guide})
+    built = trainer(config, rows(*columns), tmp_path)
     assert {key: getattr(built.loss, key) for key in options} == options
+    assert losses.told_by(built.loss) == config.loss
     before = {key: weight.clone() for key, weight in built.model.named_parameters()}
     assert built.train().training_loss > 0
     assert any((weight != before[key]).any() for key, weight in built.model.named_parameters())
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "manhattan"])
+def test_the_distance_of_triplets(metric: str, assets: Path, tmp_path: Path) -> None:
+    config = settings(assets, loss={"name": "triplet", "distance_metric": metric})
+    assert losses.told_by(trainer(config, rows(*TRIPLETS), tmp_path).loss) == config.loss
 
 
 def test_there_is_a_test_for_every_loss() -> None:
@@ -174,7 +185,12 @@ def test_what_is_measured_while_training(columns: tuple[str, ...], assets: Path,
     assert {figure, "eval_held_out_loss"} <= set(built.evaluate())
     other = trainer(settings(assets), rows(*PAIRS), tmp_path, evaluation={"held_out": rows(*columns)})
     assert figure in other.evaluate()
-    quiet = trainer(settings(assets, evaluator="off"), rows(*columns), tmp_path, evaluation={"held_out": rows(*columns)})
+    quiet = trainer(
+        settings(assets, evaluator="off", eval_datasets={"held_out": "d"}),
+        rows(*columns),
+        tmp_path,
+        evaluation={"held_out": rows(*columns)},
+    )
     assert figure not in quiet.evaluate()
 
 
@@ -191,6 +207,17 @@ def test_prompts_stand_before_what_is_seen_in_training_and_evaluation(assets: Pa
     assert built.model.prompts == {"query": "ask: ", "document": "doc: "}
     with pytest.raises(ConfigError, match="would be ignored"):
         sentence_transformer.render(config, tokenizer, {}, rows(*SCORES).to_list())
+
+
+def test_evaluators_and_predictions_see_the_same(assets: Path, tmp_path: Path) -> None:
+    config = settings(assets, query_prompt="ask: ", document_prompt="doc: ")
+    held_out = rows(*TRIPLETS).map(lambda row: {"anchor": f"{row['negative']} {row['anchor']}"})
+    built = trainer(config, rows(*TRIPLETS), tmp_path, evaluation={"held_out": held_out})
+    watched = built.evaluate()
+    predictions = sentence_transformer.predict(config, built.model, built.processing_class, {}, held_out.to_list(), {})
+    measured = sentence_pairs.compute(predictions, sentence_pairs.Options())
+    for name, figure in {"cosine_mrr@10": "mrr_at_10", "cosine_ndcg@10": "ndcg_at_10", "cosine_accuracy": "triplet_accuracy"}.items():
+        assert watched[f"eval_held_out_{name}"] == pytest.approx(measured[figure])
 
 
 def test_a_loss_without_its_columns_says_which_fit(assets: Path, tmp_path: Path) -> None:
@@ -251,6 +278,18 @@ def test_a_text_longer_than_the_model_reads_is_no_surprise(assets: Path) -> None
     assert [len(ids) for ids in sentence_transformer.fit(config, whole).values()] == [4, 4]
     with pytest.raises(DataError, match="`anchor` has .* tokens, and the model reads 4"):
         sentence_transformer.check(config, tokenizer, row, whole)
+
+
+@pytest.mark.parametrize("method", [sentence_transformer, cross_encoder])
+def test_where_texts_are_cut_is_saved(method: Any, assets: Path, tmp_path: Path) -> None:
+    side = {"on_too_long": "cut_left"} if method is sentence_transformer else {}
+    config = settings(assets, method, max_length=7, **side)
+    _, tokenizer = loaded(config, method)
+    tokenizer.save_pretrained(tmp_path)
+    again = modeling.load_processor(str(tmp_path), method, config)
+    assert (again.model_max_length, again.truncation_side) == (7, "left" if side else "right")
+    with pytest.raises(ValueError, match="tokenizer_max_len would be ignored"):
+        settings(assets, method, tokenizer_max_len=7)
 
 
 def test_similar_texts_that_all_look_alike_are_found_last() -> None:
@@ -323,3 +362,19 @@ def test_a_score_must_be_one(assets: Path) -> None:
     row = {"sentence1": "a", "sentence2": "b", "score": 4}
     with pytest.raises(RowError, match="its score is 4, and a score must lie between 0 and 1"):
         cross_encoder.render(config, tokenizer, {"num_labels": 1}, [row])
+
+
+def test_without_sentence_transformers_a_person_reads_what_to_install(assets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "sentence_transformers" or "trainers.sentence_" in name]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    with pytest.raises(ModuleNotFoundError) as raised:
+        loaded(settings(assets))
+    message, status = explain(raised.value)
+    assert ("`sentence_transformers` is not installed" in message, "embed" in message, status) == (True, True, 2)
+
+
+def test_memory_and_precision_options_reach_the_model(assets: Path, tmp_path: Path) -> None:
+    built = trainer(settings(assets, activation_checkpointing=True, bf16=True), rows(*PAIRS), tmp_path)
+    built.train()
+    assert built.model[0].model.is_activation_checkpointing

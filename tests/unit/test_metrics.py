@@ -49,6 +49,49 @@ def test_classification_numbers_worked_by_hand() -> None:
     assert constant == {"majority_accuracy": 0.75, "majority_macro_f1": pytest.approx(score("f1", as_if)["macro_f1"])}
 
 
+def test_f1_of_several_labels_is_sklearns() -> None:
+    from sklearn.metrics import f1_score
+
+    rows: list[tuple[str | None, str]] = [("a\nb", "a"), ("∅", "b"), ("a", "a"), ("b", "∅")]
+    there, found = [[1, 0], [0, 1], [1, 0], [0, 0]], [[1, 1], [0, 0], [1, 0], [0, 1]]
+    assert score("f1", rows) == {f"{kind}_f1": f1_score(there, found, average=kind, zero_division=0) for kind in ("macro", "micro")}
+    assert score("accuracy", rows) == {"accuracy": 0.25}
+    assert score("majority", rows) == {"majority_accuracy": 0.5, "majority_macro_f1": pytest.approx(1 / 3)}
+
+
+def with_figures(figure: str, rows: list[tuple[float, str]]) -> list[Prediction]:
+    return [Prediction("", reference, None, None, 4, {figure: value}) for value, reference in rows]
+
+
+def numeric(name: str, rows: list[tuple[float, str]], given: str = "score", **options: Any) -> dict[str, float]:
+    module = discovery.load("metrics", name)
+    numbers: dict[str, float] = module.compute(with_figures(given, rows), module.Options(**options))
+    return numbers
+
+
+def test_numbers_beside_their_references() -> None:
+    from scipy.stats import pearsonr, spearmanr
+
+    rows = [(0.5, "1"), (2.0, "1.5"), (2.0, "4"), (9.0, "5")]
+    assert numeric("regression", rows) == {"mse": pytest.approx((0.25 + 0.25 + 4 + 16) / 4), "mae": pytest.approx(7 / 4)}
+    ones, others = [value for value, _ in rows], [float(reference) for _, reference in rows]
+    expected = {"pearson": pytest.approx(pearsonr(ones, others)[0]), "spearman": pytest.approx(spearmanr(ones, others)[0])}
+    assert numeric("correlation", rows) == expected
+    assert numeric("correlation", rows, "similarity", figure="similarity") == expected
+    assert numeric("correlation", [(1.0, "1"), (1.0, "2")]) == {"pearson": 0.0, "spearman": 0.0}
+
+
+def test_token_accuracy_is_over_all_tokens() -> None:
+    assert numeric("token_accuracy", [(4.0, "x"), (1.0, "y")], "right_tokens") == {"token_accuracy": 5 / 8}
+
+
+def test_numbers_that_are_none() -> None:
+    with pytest.raises(DataError, match="metric `regression` needs the figure `score`, but row 0 has `similarity`"):
+        numeric("regression", [(1.0, "1")], "similarity")
+    with pytest.raises(DataError, match="metric `correlation` needs references that are numbers: .*'good'"):
+        numeric("correlation", [(1.0, "good")])
+
+
 def test_loss_is_a_mean_over_tokens() -> None:
     module = discovery.load("metrics", "loss")
     rows = [Prediction("", "x", None, 3.0, 1), Prediction("", "y", None, 3.0, 5)]

@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def processor(folder: Path) -> Gemma3Processor:
-    return multimodal.set_up(config(), modeling.load_processor(str(folder), multimodal))
+    return multimodal.set_up(config(), modeling.load_processor(str(folder), multimodal, config()))
 
 
 def config(**fields: Any) -> multimodal.Config:
@@ -183,7 +183,7 @@ def test_processor_survives_being_saved(processor: Gemma3Processor, tmp_path: Pa
     template = processor.chat_template + " "
     changed = multimodal.set_up(config(chat_template=template), processor)
     changed.save_pretrained(tmp_path)
-    loaded = modeling.load_processor(str(tmp_path), multimodal)
+    loaded = modeling.load_processor(str(tmp_path), multimodal, config())
     assert loaded.chat_template == loaded.tokenizer.chat_template == AutoTokenizer.from_pretrained(tmp_path).chat_template == template
     assert multimodal.render(config(), loaded, {}, [PICTURE]) == multimodal.render(config(), changed, {}, [PICTURE])
     assert "torchvision" not in type(loaded.image_processor).__name__.lower() and "Pil" in type(loaded.image_processor).__name__
@@ -226,7 +226,7 @@ def test_template_that_writes_no_pictures_is_refused(processor: Gemma3Processor)
 
 
 def test_model_of_text_is_refused(assets: Path) -> None:
-    tokenizer = modeling.load_processor(str(assets / "assets/llama"), multimodal)
+    tokenizer = modeling.load_processor(str(assets / "assets/llama"), multimodal, config())
     with pytest.raises(ConfigError, match="this model takes no pictures.*`method: sft` trains such a model on text"):
         multimodal.set_up(config(), tokenizer)
 
@@ -276,23 +276,26 @@ evaluations:
 experiments:
   talk: {method: sft, model: tiny, dataset: sayings, evaluations: [sayings], max_steps: 2, threads: 1}
   prefer: {method: dpo, model: talk, dataset: better, max_steps: 2, threads: 1}
-  look: {method: multimodal, model: prefer, dataset: colours, evaluations: [colours], max_steps: 2, threads: 1}
+  earn:
+    {method: grpo, model: prefer, dataset: sayings, rewards: [{name: rouge, kind: rouge1}], max_completion_length: 3, max_steps: 2,
+     num_generations: 2, per_device_train_batch_size: 2, threads: 1}
+  look: {method: multimodal, model: earn, dataset: colours, evaluations: [colours], max_steps: 2, threads: 1}
 """
 
 
 @pytest.mark.slow
 def test_text_alone_is_for_the_other_methods_and_pictures_may_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path, tmp_path)
-    said = [{"prompt": f"say {name}", "completion": name} for name in COLOURS]
+    said = [{"prompt": f"say {name}{end}", "completion": name} for name in COLOURS for end in ("", "!", "?")]
     better = [{"prompt": row["prompt"], "chosen": row["completion"], "rejected": "no"} for row in said]
     for name, rows in (("sayings", said), ("better", better)):
         (tmp_path / f"assets/{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     learning.run_plan(tmp_path, CHAIN, monkeypatch)
-    for experiment in ("talk", "prefer", "look"):
+    for experiment in ("talk", "prefer", "earn", "look"):
         trained = str(tmp_path / f"results/{experiment}/seed0/train/model")
         model = AutoModelForImageTextToText.from_pretrained(trained)
         assert type(model).__name__ == "Gemma3ForConditionalGeneration"
-        assert multimodal.render(config(), modeling.load_processor(trained, multimodal), {}, [PICTURE])[0]["pictures"] == [4]
+        assert multimodal.render(config(), modeling.load_processor(trained, multimodal, config()), {}, [PICTURE])[0]["pictures"] == [4]
     assert learning.report(tmp_path, "seed0", "colours", "look")["metrics"]["loss"] > 0
 
 
@@ -304,6 +307,6 @@ def test_script_makes_the_model_of_the_example(tmp_path: Path, capsys: pytest.Ca
     assert "parameters" in capsys.readouterr().out
     for file in folders[0].iterdir():
         assert file.read_bytes() == (folders[1] / file.name).read_bytes(), file.name
-    processor = multimodal.set_up(config(), modeling.load_processor(str(folders[0]), multimodal))
+    processor = multimodal.set_up(config(), modeling.load_processor(str(folders[0]), multimodal, config()))
     assert multimodal.render(config(), processor, {}, [{"image": stored(), "text": "빨간 사과"}])[0]["pictures"] == [16]
     assert make_vision_model.main([]) == 1
