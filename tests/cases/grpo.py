@@ -10,7 +10,7 @@ CONFIG = f"""\
 {sounds.DATA}experiments:
   learn:
     method: grpo
-{sounds.RECIPE}    max_steps: 60
+{sounds.RECIPE}    max_steps: 80
     per_device_train_batch_size: 32
     learning_rate: 3.0e-3
 """

@@ -13,7 +13,7 @@ CONFIG = f"""\
 {sounds.RECIPE}    max_steps: 60
     per_device_train_batch_size: 32
     learning_rate: 3.0e-3
-    num_mini_batches: 2
-    kl_coef: 0.01
+    num_ppo_epochs: 2
+    kl_coef: 0.02
 """
 make = sounds.make
