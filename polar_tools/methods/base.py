@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import JsonValue, model_validator
 
-from polar_tools import marks, pictures, signatures
+from polar_tools import discovery, marks, pictures, signatures
 from polar_tools.conversations import refuse_missing as refuse_missing
 from polar_tools.errors import ConfigError, DataError
 from polar_tools.errors import RowError as RowError
@@ -115,16 +115,20 @@ def arguments(cls: "type[TrainingArguments]", config: Config, **run: Any) -> "Tr
         raise ConfigError(f"{cls.__name__} refuses these settings: {error}") from error
 
 
-def check_columns(config: Config, alternatives: Sequence[tuple[str, ...]], columns: Sequence[str]) -> None:
+def check_columns(config: Config, alternatives: Sequence[tuple[str, ...]], columns: Sequence[str], shape: str | None = None) -> None:
     """Raise DataError unless all columns of one alternative are among `columns` and those that the method makes.
 
-    Pictures that a method would leave unseen are an error too.
+    Pictures that a method would leave unseen are an error too. `shape` is what the rows were taken for, where that is known.
     """
     if not any(set(wanted) <= {*columns, *config.makes()} for wanted in alternatives):
         needs = " or ".join(" + ".join(f"`{name}`" for name in wanted) for wanted in alternatives)
         has = ", ".join(f"`{name}`" for name in columns)
+        fitting = [name for name, method in discovery.modules("methods").items() if any(set(one) <= {*columns} for one in method.COLUMNS)]
+        suits = f", which would suit {', '.join(fitting)}" if fitting else ""
+        taken = f" (its shape is {shape})" if shape else ""
         raise DataError(
-            f"method `{config.method}` needs {needs}; the dataset has {has}. Map them with `columns: {{name: column}}` in the dataset"
+            f"method `{config.method}` needs {needs}; the dataset has {has}{taken}{suits}. "
+            "Map them with `columns: {name: column}` in the dataset"
         )
     unseen = [name for name in pictures.COLUMNS if name in columns]
     if unseen and not any(set(pictures.COLUMNS) & set(wanted) for wanted in alternatives):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polar_tools import advice, ahead, architectures, datasets, discovery, measures, modeling, pages, tokens, xray
-from polar_tools.artifact import Facts, canonical, sha256_of
+from polar_tools.artifact import Facts, canonical, read_json, sha256_of
 from polar_tools.errors import DataError
 from polar_tools.filters.base import text_columns, texts
 from polar_tools.marks import LABELS, sequences
@@ -80,7 +80,7 @@ def run(spec: TokenizeSpec, folder: Path) -> Facts:
     prepared = datasets.shards(Path(config.dataset), "train")
     watched = {name: datasets.shards(Path(data), "test") for name, data in config.eval_datasets.items()}
     for data in (config.dataset, *config.eval_datasets.values()):
-        base.check_columns(config, method.COLUMNS, datasets.schema(Path(data)).names)
+        base.check_columns(config, method.COLUMNS, datasets.schema(Path(data)).names, _shape(Path(data)))
     architectures.check_fits(config.method, architectures.usable(config.model, config))
     processor = method.set_up(config, _limited(config, modeling.load_processor(config.model, method, config)))
     features = method.features(config, datasets.rows(prepared, _columns(method, Path(config.dataset))))
@@ -104,6 +104,13 @@ def run(spec: TokenizeSpec, folder: Path) -> Facts:
     length = {name: report["length"][name] for name in (*measures.QUANTILES, "mean")}
     origins = (tokens.ORIGINS, *(f"{tokens.EVALUATION}/{name}/{tokens.ORIGINS}" for name in watched))
     return Facts(recorded={**told, "length": length}, volatile=origins)
+
+
+def _shape(data: Path) -> str | None:
+    """What the rows in `data` were taken for, where prepare said so."""
+    told = read_json(data.parent / "report.json") or {}
+    name: str | None = told.get("shape", {}).get("name")
+    return name
 
 
 def _limited(config: base.Config, processor: Any) -> Any:
