@@ -61,7 +61,8 @@ def train(
     `fields` are those of an experiment of `method`, of a dataset (columns, filters, ...) and of a model (revision, ...), as
     config/README.md has them. The model is a folder, a repository of the Hub, or an object; rows are a file, a URI, or dictionaries.
     Everything is made below `output_dir` as the workflow would make it, and config.yaml there says the same as a config. What is
-    finished there is not made again; with other settings it is replaced only under `overwrite_output_dir`.
+    finished there is not made again; with other settings, or a `data_collator` of your own, which can't be compared, it is replaced only
+    under `overwrite_output_dir`.
 
     Raises a polar_tools.errors.PolarError whose message says what to do.
     """
@@ -72,14 +73,18 @@ def train(
     plan = Plan(configs.parse(data, str(root / "config.yaml")))
     trainings = [path for path, made in plan.artifacts.items() if isinstance(made.spec, TrainSpec)]
     if not overwrite_output_dir:
-        _refuse_another(plan, trainings, root)
+        _refuse_another(plan, trainings, root, data_collator is not None)
+    elif data_collator is not None:
+        for path in trainings:
+            (root / path / "manifest.json").unlink(missing_ok=True)
+            (root / path / "record.json").unlink(missing_ok=True)
     (root / "config.yaml").write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8", newline="\n")
     plan.settle(root)
     with contextlib.chdir(root):  # paths in a spec are below the working directory
         for path, made in plan.artifacts.items():
             if made.spec.stage != "report":
-                how = {"preflight": plan.config.experiments[NAME].preflight} if made.spec.stage == "train" else {}
-                options.run_stage(made.spec.stage, Path(path), **how)
+                how = {"preflight": plan.config.experiments[NAME].preflight, "data_collator": data_collator}
+                options.run_stage(made.spec.stage, Path(path), **how if path in trainings else {})
     _link(root, f"{trainings[0]}/{TrainSpec.PAYLOAD}")
     record = artifact.read_json(root / trainings[0] / "record.json") or {}
     return {"final_model_path": str(root / "model"), "eval_metrics": record["facts"].get("eval_metrics", {})}
@@ -105,6 +110,7 @@ def _config(model: str, train: str, evaluation: str | None, method: str, fields:
     owners = {field: owner for group in option_fields(method).values() for field, owner in group.items()}
     if unknown := sorted(set(fields) - set(owners)):
         raise ConfigError("\n".join(f"unknown field `{name}`{did_you_mean(name, list(owners))}" for name in unknown))
+    method = discovery.aliases("methods")[method]
     parts: dict[type[Frozen], dict[str, Any]] = {Model: {"source": model}, Dataset: {"source": train}}
     experiment: dict[str, Any] = {"method": method, "model": "model", "dataset": "data"}
     for name, value in fields.items():
@@ -113,7 +119,7 @@ def _config(model: str, train: str, evaluation: str | None, method: str, fields:
         parts[Model][name] = _located(parts[Model][name], "model")
     data = {"models": {"model": parts[Model]}, "datasets": {"data": parts[Dataset]}, "experiments": {NAME: experiment}}
     _hold_out(parts[Dataset], evaluation, experiment)
-    _name_references(data, discovery.load("methods", discovery.aliases("methods")[method]).Config)
+    _name_references(data, discovery.load("methods", method).Config)
     return data
 
 
@@ -179,12 +185,12 @@ def _rows(given: str | Path | Iterable[Mapping[str, Any]], root: Path, name: str
     return f"file://{file.resolve()}"
 
 
-def _refuse_another(plan: Plan, trainings: Sequence[str], root: Path) -> None:
-    """Raise UserError where a training is finished in `root` that isn't the one that is asked for."""
+def _refuse_another(plan: Plan, trainings: Sequence[str], root: Path, with_object: bool) -> None:
+    """Raise UserError where a training is finished in `root` that isn't the one that is asked for, or can't be compared with it."""
     for path in trainings:
         made = plan.artifacts[path]
-        records = artifact.Records(root)
-        if (root / path / "manifest.json").is_file() and not artifact.is_done(root / path, made.spec, made.frozen, records):
+        finished = (root / path / "manifest.json").is_file()
+        if finished and (with_object or not artifact.is_done(root / path, made.spec, made.frozen, artifact.Records(root))):
             raise UserError(
                 f"{root} holds a finished training with other settings or data; choose another --output-dir, or replace it with "
                 "--overwrite-output-dir"

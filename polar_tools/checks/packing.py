@@ -18,8 +18,11 @@ MEANS = (
 
 def run(trial: Trial) -> base.Outcome:
     """The loss of all rows, packed and one by one, on the same weights."""
-    if not (trial.has("packing") and trial.config.model_dump()["packing"]):
+    told = trial.config.model_dump(include={"packing", "packing_strategy"})
+    if not told.get("packing"):
         return base.not_applicable("`packing` is off")
+    if told.get("packing_strategy") == "wrapped":
+        return base.not_applicable("`packing_strategy: wrapped` is meant to let rows see each other")
     packed, plain = trial.step(packing=True), trial.plain
     figure = f"loss {packed.loss:.6f} packed, {plain.loss:.6f} not"
     return base.judged(abs(packed.loss - plain.loss) <= base.tolerance(trial.config, base.LOSS) * abs(plain.loss), figure)

@@ -53,7 +53,7 @@ COLUMNS = (("sentence1", "sentence2", "score"), ("sentence1", "sentence2", "labe
 MODEL_CLASS = "AutoModelForSequenceClassification"
 TASK_TYPE = "SEQ_CLS"
 METRICS = ("sentence_pairs",)
-CHECKS = ("accumulation", "save_load")
+CHECKS = ("accumulation", "save_load", "same_ids")
 TRAINS_ON = "rows"
 
 

@@ -73,7 +73,7 @@ COLUMNS = (
 MODEL_CLASS = "AutoModel"
 TASK_TYPE = "FEATURE_EXTRACTION"
 METRICS = ("sentence_pairs",)
-CHECKS = ("save_load",)
+CHECKS = ("save_load", "same_ids")
 TRAINS_ON = "rows"
 features = base.features
 

@@ -28,22 +28,27 @@ LIBRARIES = (
 )
 
 
-def run(spec: TrainSpec, folder: Path, preflight: bool = True) -> Facts:
-    """Write model/ (weights or adapter, tokenizer), checkpoints/, metrics.jsonl and train.log, once the preflight has passed."""
+def run(spec: TrainSpec, folder: Path, preflight: bool = True, data_collator: Any = None) -> Facts:
+    """Write model/ (weights or adapter, tokenizer), checkpoints/, metrics.jsonl and train.log, once the preflight has passed.
+
+    A `data_collator` takes the place of the method's own; its class is recorded, and the preflight knows nothing of it.
+    """
     from polar_tools.training import log_file, optimizers
 
     optimizers.check(spec.experiment.optim)
     with log_file.written(folder / log_file.NAME):
         if preflight and spec.experiment.do_train:
             passed.before_training(spec, folder)
-        trainer = _trained(spec, folder)
+        trainer = _trained(spec, folder, data_collator)
         facts = {"seed": spec.seed, **modeling.loaded(trainer.model, spec.experiment), **_told(trainer, spec.experiment)}
+        if data_collator is not None:
+            facts["data_collator"] = f"{type(data_collator).__module__}.{type(data_collator).__qualname__}"
         distance = building.save(trainer, spec, folder)
     measured = {} if distance is None else {"merged_differs_by": distance}
     return Facts(recorded=facts, measured=measured, volatile=("checkpoints", log_file.NAME, passed.NAME))
 
 
-def _trained(spec: TrainSpec, folder: Path) -> Trainer:
+def _trained(spec: TrainSpec, folder: Path, data_collator: Any) -> Trainer:
     """The trainer after its last step. Where memory runs out it is made anew, for a smaller batch, if `auto_find_batch_size` says so."""
     import torch
 
@@ -57,6 +62,7 @@ def _trained(spec: TrainSpec, folder: Path) -> Trainer:
         elif spec.experiment.auto_find_batch_size:
             spec = _with_batch_of(spec, checkpoints.batch_size(checkpoint))
         trainer = _build(spec, folder)
+        trainer.data_collator = data_collator or trainer.data_collator
         try:
             if spec.experiment.do_train:
                 _train(trainer, checkpoint)

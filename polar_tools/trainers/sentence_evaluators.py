@@ -31,9 +31,9 @@ def _of(name: str, rows: Dataset, prompts: Mapping[str, str]) -> list[BaseEvalua
     columns = {column: rows[column][:] for column in rows.column_names}
     quiet = {"name": name, "show_progress_bar": False, "write_csv": False}
     if "anchor" in columns:
-        texts = {column: [prompts.get(column, "") + text for text in columns[column]] for column in columns if column in PARTS}
-        triplets = [TripletEvaluator(*(texts[part] for part in PARTS), **quiet)] if len(texts) == len(PARTS) else []
-        return [_retrieval(texts, quiet), *triplets]
+        asked = {column: [prompts.get(column, "") + text for text in columns[column]] for column in columns if column in PARTS}
+        triplets = [TripletEvaluator(*(asked[part] for part in PARTS), **quiet)] if len(asked) == len(PARTS) else []
+        return [_retrieval(columns, prompts, quiet), *triplets]
     pair = columns["sentence1"], columns["sentence2"]
     if "score" in columns:
         return [EmbeddingSimilarityEvaluator(*pair, [float(score) for score in columns["score"]], **quiet)]
@@ -42,13 +42,14 @@ def _of(name: str, rows: Dataset, prompts: Mapping[str, str]) -> list[BaseEvalua
     return []
 
 
-def _retrieval(texts: Mapping[str, Sequence[str]], quiet: Mapping[str, Any]) -> BaseEvaluator:
-    """Each anchor looks for its positives among the documents of all rows."""
+def _retrieval(texts: Mapping[str, Sequence[str]], prompts: Mapping[str, str], quiet: Mapping[str, Any]) -> BaseEvaluator:
+    """Each anchor looks for its positives among the documents of all rows. Prompts are said: else those of the model would be taken."""
     corpus = {document: document for name in PARTS[1:] for document in texts.get(name, ())}
     relevant: dict[str, set[str]] = {}
     for anchor, positive in zip(texts["anchor"], texts["positive"], strict=True):
         relevant.setdefault(anchor, set()).add(positive)
-    return InformationRetrievalEvaluator({anchor: anchor for anchor in relevant}, corpus, relevant, **quiet)
+    said = {"query_prompt": prompts.get("anchor", ""), "corpus_prompt": prompts.get("positive", "")}
+    return InformationRetrievalEvaluator({anchor: anchor for anchor in relevant}, corpus, relevant, **said, **quiet)
 
 
 def pair_evaluators(evaluation: Mapping[str, Dataset]) -> list[BaseEvaluator]:

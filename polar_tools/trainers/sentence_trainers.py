@@ -22,6 +22,7 @@ class _Checkpoints:
     loss: Any
     evaluator: Any
     eval_dataset: Any
+    state: Any
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """Nothing: results have pages and manifests of their own, and rows needn't be tokenized once more for a card."""
@@ -42,6 +43,10 @@ class _Checkpoints:
         super()._save(output_dir, state_dict)  # type: ignore[misc]
         if own := self._loss_weights():
             save_file({name: weight.contiguous() for name, weight in own.items()}, Path(str(output_dir)) / LOSS)
+
+    def _load_best_model(self) -> None:
+        """As the trainer, which would only log that it failed."""
+        self._load_from_checkpoint(str(self.state.best_model_checkpoint))
 
     def _load_from_checkpoint(self, checkpoint_path: str) -> None:
         """As the trainer, which can't load an adapter into the model that has one, and forgets the loss."""

@@ -13,6 +13,7 @@ from polar_tools.errors import ConfigError, DataError
 from polar_tools.losses import base as losses
 from polar_tools.methods import cross_encoder, sentence_transformer
 from polar_tools.methods.base import RowError
+from polar_tools.metrics import sentence_pairs
 
 WORDS = ("cat", "dog", "fish", "cow", "horse", "bird", "sun", "moon")
 TEXTS = [f"the {one} and the {other}" for one in WORDS for other in WORDS[:4]]
@@ -206,6 +207,17 @@ def test_prompts_stand_before_what_is_seen_in_training_and_evaluation(assets: Pa
     assert built.model.prompts == {"query": "ask: ", "document": "doc: "}
     with pytest.raises(ConfigError, match="would be ignored"):
         sentence_transformer.render(config, tokenizer, {}, rows(*SCORES).to_list())
+
+
+def test_evaluators_and_predictions_see_the_same(assets: Path, tmp_path: Path) -> None:
+    config = settings(assets, query_prompt="ask: ", document_prompt="doc: ")
+    held_out = rows(*TRIPLETS).map(lambda row: {"anchor": f"{row['negative']} {row['anchor']}"})
+    built = trainer(config, rows(*TRIPLETS), tmp_path, evaluation={"held_out": held_out})
+    watched = built.evaluate()
+    predictions = sentence_transformer.predict(config, built.model, built.processing_class, {}, held_out.to_list(), {})
+    measured = sentence_pairs.compute(predictions, sentence_pairs.Options())
+    for name, figure in {"cosine_mrr@10": "mrr_at_10", "cosine_ndcg@10": "ndcg_at_10", "cosine_accuracy": "triplet_accuracy"}.items():
+        assert watched[f"eval_held_out_{name}"] == pytest.approx(measured[figure])
 
 
 def test_a_loss_without_its_columns_says_which_fit(assets: Path, tmp_path: Path) -> None:

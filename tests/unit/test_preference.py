@@ -43,7 +43,8 @@ def trainer_of(method: ModuleType, rows: list[dict[str, Any]], assets: Path, fol
     model = modeling.load_model(path, method, config, method.features(config, rows), adapter=True)
     examples = shown(method, rows, processor, **fields)
     run = {"output_dir": str(folder), "use_cpu": True, "report_to": "none", "disable_tqdm": True, "seed": 0}
-    return method.build_trainer(config, model, processor, Dataset.from_list(examples), None, [], **run)
+    data = Dataset.from_list(examples)
+    return method.build_trainer(config, model, processor, data, {"watched": data}, [], **run)
 
 
 def shown(method: ModuleType, rows: list[dict[str, Any]], processor: Any, **fields: Any) -> list[base.Example]:
@@ -206,6 +207,14 @@ def test_every_option_reaches_the_trainer_and_nothing_else_decides(method: Modul
     assert (trainer.args.bf16, trainer.args.gradient_checkpointing, trainer.args.max_length or None) == (False, False, None)
     kept = ("beta", "label_smoothing", "loss_weights", "desirable_weight", "undesirable_weight")
     assert all(getattr(trainer, name) == REACHING[method][name] for name in kept if name in REACHING[method])
+
+
+@pytest.mark.parametrize("method", REACHING, ids=lambda method: method.__name__)
+def test_other_rows_can_be_looked_at_while_training(method: ModuleType, assets: Path, tmp_path: Path) -> None:
+    trainer = trainer_of(method, ANSWERS if method is kto else PAIRS, assets, tmp_path, **FEW)
+    assert trainer.evaluate()["eval_watched_loss"] > 0
+    figures = {"reward": "eval_accuracy", "kto": "eval_kl"}
+    assert figures.get(method.__name__.rpartition(".")[2], "eval_rewards/accuracies") in trainer.state.log_history[-1]
 
 
 def test_pairs_are_grouped_by_length(assets: Path, tmp_path: Path) -> None:

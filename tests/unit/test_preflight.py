@@ -140,6 +140,17 @@ def test_a_sum_of_means_is_seen(project: Path, monkeypatch: pytest.MonkeyPatch) 
     assert outcome.result == "failed" and "7.5e-01 of their size" in outcome.figure
 
 
+def test_packed_rows_that_see_each_other_are_seen(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling as Collator
+
+    assert check("packing", "say", project, packing=True).result == "passed"
+    assert check("packing", "say", project, packing=True, packing_strategy="wrapped").result == "not applicable"
+    through = staticmethod(lambda lengths: [torch.arange(sum(row)) for row in lengths])
+    monkeypatch.setattr(Collator, "get_position_ids_from_packed_seq_lengths", through)
+    assert check("packing", "say", project, packing=True).result == "failed"
+
+
 def test_another_chat_template_than_that_of_the_tokens_is_seen(project: Path) -> None:
     template = project / "results/say/tokenize/tokenizer/chat_template.jinja"
     template.write_text(template.read_text(encoding="utf-8").replace("<|im_start|>", "<|im_start|> "), encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, DataCollatorForSeq2Seq
 
 import polar_tools
 from polar_tools import config as configs
@@ -83,12 +83,38 @@ def test_from_python_with_objects_and_rows(here: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(here / "llama", local_files_only=True)
     tokenizer = AutoTokenizer.from_pretrained(here / "llama", local_files_only=True)
     rows = [{"prompt": f"{number}?", "completion": "예"} for number in range(8)]
-    made = polar_tools.train(model, rows, here / "python", tokenizer=tokenizer, method="sft", max_steps=1, threads=1)
+    made = polar_tools.train(model, rows, here / "python", tokenizer=tokenizer, method="instruct", max_steps=1, threads=1)
     assert made["final_model_path"] == str(here / "python/model")
     assert (
         AutoModelForCausalLM.from_pretrained(made["final_model_path"], local_files_only=True).config.vocab_size == model.config.vocab_size
     )
     assert Path.cwd() == here
+
+
+def test_from_python_with_a_collator_of_ones_own(here: Path) -> None:
+    def train(**more: Any) -> dict[str, Any]:
+        return polar_tools.train("llama", "rows.csv", "out", method="sft", max_steps=1, threads=1, data_collator=collator, **more)
+
+    collator = Counting(AutoTokenizer.from_pretrained(here / "llama", local_files_only=True))
+    train()
+    assert collator.batches > 0
+    record = json.loads((here / "out/results/training/seed0/train/record.json").read_bytes())
+    assert record["facts"]["data_collator"].endswith(".Counting")
+    with pytest.raises(UserError, match="holds a finished training"):
+        train()
+    before = collator.batches
+    train(overwrite_output_dir=True)
+    assert collator.batches > before
+
+
+class Counting(DataCollatorForSeq2Seq):
+    """A collator that says how often it was called."""
+
+    batches = 0
+
+    def __call__(self, features: Any, return_tensors: Any = None) -> Any:
+        self.batches += 1
+        return super().__call__(features, return_tensors)
 
 
 @pytest.mark.parametrize(

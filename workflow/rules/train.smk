@@ -9,12 +9,16 @@ rule train:
         "logs/{experiment}/{run}/train.log",
     benchmark:
         "benchmarks/{experiment}/{run}/train.tsv"
-    params:
-        preflight=lambda w: "" if PLAN.config.experiments[w.experiment].preflight else "--preflight off",
     threads: lambda w: PLAN.threads(f"results/{w.experiment}/{w.run}/train")
     resources:
         gpu=lambda w: PLAN.gpus(f"results/{w.experiment}/{w.run}/train"),
         mem_mb=PLAN.resources("train").mem_mb,
         runtime=PLAN.resources("train").runtime,
+    params:
+        preflight=lambda w: (
+            ""
+            if PLAN.config.experiments[w.experiment].preflight
+            else "--preflight off"
+        ),
     shell:
         "polar-tools train {input.spec} {params.preflight} > {log} 2>&1"
