@@ -32,6 +32,13 @@ class _Grouped:
             figures.pop("step_time", None)
         super().log(logs, start_time)  # type: ignore[misc]
 
+    def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **options: Any) -> Any:
+        """Give back rewards too, so that a checkpoint can be chosen by them; trl only logs them."""
+        trainer: Any = self
+        output: Any = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **options)  # type: ignore[misc]
+        means = {f"{metric_key_prefix}_{name}": sum(values) / len(values) for name, values in trainer._metrics["eval"].items() if values}
+        return output._replace(metrics={**means, **output.metrics})
+
 
 class GroupedGRPOTrainer(_Grouped, GRPOTrainer):
     """GRPOTrainer on ids."""

@@ -131,6 +131,17 @@ def test_training_goes_on_from_a_checkpoint_exactly(method: str, adapter: bool, 
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_checkpoint_can_be_chosen_by_its_reward(method: str, speaker: Path, tmp_path: Path) -> None:
+    every = {"save_strategy": "steps", "save_steps": 1, "eval_strategy": "steps", "eval_steps": 1, "eval_datasets": {"held": "d"}}
+    best = {"load_best_model_at_end": True, "metric_for_best_model": "held_reward", "greater_is_better": True}
+    _, _, trainer = made(method, speaker, tmp_path, True, **every, **best, max_steps=2, max_completion_length=4, logging_steps=1)
+    trainer.train()
+    seen = [entry["eval_held_reward"] for entry in trainer.state.log_history if "eval_held_reward" in entry]
+    assert len(seen) == 2
+    assert trainer.state.best_metric == max(seen)
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_predictions_carry_their_rewards(method: str, speaker: Path, tmp_path: Path) -> None:
     config, tokenizer, trainer = made(method, speaker, tmp_path)
     found = discovery.load("methods", method).predict(config, trainer.model, tokenizer, {}, ROWS[:2], {"max_new_tokens": 4})
