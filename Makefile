@@ -17,10 +17,10 @@ data: $(VENV)/installed-run  ## what config/examples/shapes is made from and no 
 	PATH="$(abspath $(BIN)):$$PATH" python examples/make_vision_model.py data/tiny-gemma3 data/emoji/metadata.jsonl
 
 test: $(VENV)/installed-test  ## the fast tests
-	PATH="$(abspath $(BIN)):$$PATH" pytest -n 2 -m "not slow and not gpu and not slurm"
+	PATH="$(abspath $(BIN)):$$PATH" pytest -n 2 --dist worksteal -m "not slow and not gpu and not slurm"
 
 test-all: $(VENV)/installed-test  ## every test that this machine can run
-	PATH="$(abspath $(BIN)):$$PATH" pytest -n 2 -m "not slow"
+	PATH="$(abspath $(BIN)):$$PATH" pytest -n 2 --dist worksteal -m "not slow"
 	PATH="$(abspath $(BIN)):$$PATH" pytest -m slow
 
 default-run: $(VENV)/installed-test  ## the default workflow in a clean clone, with what it must reach

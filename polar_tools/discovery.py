@@ -106,7 +106,8 @@ class OneOf:
         known = f"; known are: {', '.join(names(self.package))}"
         if spelling is None:
             return f"`{self.key}` is missing{known}"
-        return f"there is no `{spelling}` in {self.package}{did_you_mean(str(spelling), list(aliases(self.package))) or known}"
+        hint = did_you_mean(str(spelling), list(names(self.package))) or did_you_mean(str(spelling), list(aliases(self.package)))
+        return f"there is no `{spelling}` in {self.package}{hint or known}"
 
     def _variants(self, name: str, handler: GetJsonSchemaHandler) -> list[dict[str, Any]]:
         """The JSON schemas of what may be written for a member: an object, and the bare name where nothing else is required."""

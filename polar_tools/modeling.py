@@ -96,7 +96,8 @@ def pretrained(path: str, model_class: str, config: Config, features: Features, 
 
     base = pretrained(json.loads(adapter.read_bytes())["base_model_name_or_path"], model_class, config, features)
     made = PeftConfig.from_pretrained(path)
-    made.task_type = None  # it may be another one now: a reward model that starts from a language model has another head
+    if (made.task_type, model_class) != ("CAUSAL_LM", "AutoModelForCausalLM"):
+        made.task_type = None  # it may be another one now: a reward model that starts from a language model has another head
     adapted = PeftModel.from_pretrained(base, path, config=made)
     return adapted.merge_and_unload() if adapters.can_merge(adapted) else adapted
 

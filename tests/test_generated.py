@@ -1,6 +1,7 @@
 """Files that are generated say what the code says; `pytest tests/test_generated.py --fix` writes them."""
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,12 @@ def test_generated_file_is_up_to_date(name: str, request: pytest.FixtureRequest)
     assert current, f"{name} is not what the code says any more: run `{FIX}`"
 
 
+@cache
+def schema() -> dict[str, Any]:
+    """The schema of a config, made once."""
+    return reference.json_schema()
+
+
 def fields(schema: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """Every field in a JSON schema, with a path that a person can find."""
     parts = schema.items() if isinstance(schema, dict) else enumerate(schema) if isinstance(schema, list) else ()
@@ -63,16 +70,16 @@ def fields(schema: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def test_every_field_is_explained() -> None:
-    silent = [place for place, field in fields(reference.json_schema()) if not field.get("description")]
+    silent = [place for place, field in fields(schema()) if not field.get("description")]
     assert not silent, f"write a docstring below each of {silent}"
 
 
 def complaints(data: Any) -> list[str]:
-    return [error.message for error in Draft7Validator(reference.json_schema()).iter_errors(data)]
+    return [error.message for error in Draft7Validator(schema()).iter_errors(data)]
 
 
 def test_schema_is_one() -> None:
-    Draft7Validator.check_schema(reference.json_schema())
+    Draft7Validator.check_schema(schema())
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)

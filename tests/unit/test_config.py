@@ -241,13 +241,13 @@ UNKNOWN_NAMES = {
         "models.llama.source: `bert` is no URI (such as file://folder or hf://org/name)",
     ),
     "method": ("method: sft", "method: stf", "experiments.say.method: there is no `stf` in methods, did you mean `sft`?"),
-    "no method": ("    method: sft\n", "", "experiments.say: `method` is missing; known are: classification"),
+    "no method": ("    method: sft\n", "", "experiments.say: `method` is missing; known are: causal_lm, classification"),
     "filter": ("[missing]", "[mising]", "datasets.sayings.filters.0: there is no `mising` in filters, did you mean `missing`?"),
     "filter with options": ("[missing]", "[{name: mising}]", "datasets.sayings.filters.0.name: there is no `mising` in filters"),
     "metric": (
         "[rouge, loss]",
         "[bleurt, loss]",
-        "evaluations.sayings.metrics.0: there is no `bleurt` in metrics; known are: accuracy, f1",
+        "evaluations.sayings.metrics.0: there is no `bleurt` in metrics; known are: accuracy, binary",
     ),
     "scheme": (
         "file://assets/llama",

@@ -114,7 +114,7 @@ def test_every_number_leads_to_the_mirrored_bytes(finished):
 
 def test_page_says_what_was_trained_and_on_what(finished):
     page = page_of(finished)
-    assert "LoRA adapter of rank 2" in page.text
+    assert "as an adapter (lora of rank 2)" in page.text
     assert "4 steps of 4 rows" in page.text
     assert ["learning_rate", "0.01", "Peak learning rate."] in page.rows
     assert ["source", "72", "", ""] in page.rows
