@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 GROUP = 10_000
 """Rows of a row group in tokens/."""
+MEASURED = ("tokens", "trained", "kept_tokens", "kept_trained", "kept_in_all")
+"""Numbers in a line of measures/."""
 ORIGINS = "origins"
 """The folder that says from what each shard was made, by which versions too: so it belongs to the manifest rather than to the record."""
 EVALUATION = "evaluation"
@@ -62,7 +64,7 @@ def tables(rendered: Sequence[Example], kept: Sequence[Example | None]) -> tuple
     """Rows as they are rendered and as they are kept (None where they are dropped), as tables for `write`: tokens, and measures.
 
     Measures are, of every row: `tokens`, of its longest sequence, and `trained`, of all, as rendered, `kept_tokens` and `kept_trained`
-    (0 where it is dropped), and `hash` of the ids that are kept.
+    (0 where it is dropped), `kept_in_all`, the tokens of all its sequences, and `hash` of the ids that are kept.
     """
     import numpy as np
     import pyarrow as pa
@@ -71,8 +73,9 @@ def tables(rendered: Sequence[Example], kept: Sequence[Example | None]) -> tuple
     columns = {name: _flat([example[name] for example in examples], _kind(name, rendered)) for name in rendered[0]}
     ids, masks = _endings(columns, IDS), _endings(columns, LABELS)
     stays = np.array([example is not None for example in kept], dtype=bool)
-    figures: dict[str, Int32s] = {name: np.zeros(len(kept), np.int32) for name in ("tokens", "trained", "kept_tokens", "kept_trained")}
-    figures["kept_tokens"][stays] = np.max([np.diff(offsets) for _, offsets in ids], axis=0)
+    figures: dict[str, Int32s] = {name: np.zeros(len(kept), np.int32) for name in MEASURED}
+    lengths = [np.diff(offsets) for _, offsets in ids]
+    figures["kept_tokens"][stays], figures["kept_in_all"][stays] = np.max(lengths, axis=0), np.sum(lengths, axis=0)
     for numbers, offsets in masks:
         figures["kept_trained"][stays] += np.diff(np.concatenate([[0], np.cumsum(numbers != IGNORED)])[offsets])
     figures["tokens"][:], figures["trained"][:] = figures["kept_tokens"], figures["kept_trained"]
@@ -139,7 +142,7 @@ class Figures:
                 "dropped": int((~stays).sum()),
                 "cut": int(cut.sum()),
                 "answers_cut": int((cut & (kept_trained < trained)).sum()),
-                "tokens": int(kept.sum()),
+                "tokens": int(table["kept_in_all"].to_numpy().sum()),
                 "trained_tokens": int(kept_trained.sum()),
                 "tokens_lost": int((tokens - kept)[cut].sum()),
                 "trained_tokens_lost": int((trained - kept_trained)[cut].sum()),

@@ -346,3 +346,22 @@ def test_the_saved_tokenizer_has_the_length_and_side_that_were_asked_for(folder:
     tokenizer = AutoTokenizer.from_pretrained(folder / "results/x/tokenize/tokenizer")
     assert (tokenizer.model_max_length, tokenizer.padding_side) == (77, "left")
     assert report(folder)["cut"] == 0
+
+
+def test_of_several_sequences_the_longest_is_measured_and_all_are_counted() -> None:
+    rows = [
+        {"chosen_input_ids": [1, 2, 3], "chosen_labels": [IGNORED, 2, 3], "rejected_input_ids": [1, 9], "rejected_labels": [IGNORED, 9]},
+        {
+            "chosen_input_ids": [1, 2],
+            "chosen_labels": [IGNORED, 2],
+            "rejected_input_ids": [1, 8, 8, 8],
+            "rejected_labels": [IGNORED, 8, 8, 8],
+        },
+    ]
+    made, measured = tokens.tables(rows, rows)
+    assert made.to_pylist() == rows
+    named = {name: measured[name].to_pylist() for name in tokens.MEASURED}
+    assert named == {"tokens": [3, 4], "trained": [3, 4], "kept_tokens": [3, 4], "kept_trained": [3, 4], "kept_in_all": [5, 6]}
+    figures = tokens.Figures()
+    figures.add(measured)
+    assert (figures.counts["tokens"], figures.counts["trained_tokens"], figures.lengths.quantile(1.0), figures.duplicates) == (11, 7, 4, 0)
