@@ -75,9 +75,7 @@ def train(
     if not overwrite_output_dir:
         _refuse_another(plan, trainings, root, data_collator is not None)
     elif data_collator is not None:
-        for path in trainings:
-            (root / path / "manifest.json").unlink(missing_ok=True)
-            (root / path / "record.json").unlink(missing_ok=True)
+        _forget(trainings, root)
     (root / "config.yaml").write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8", newline="\n")
     plan.settle(root)
     with contextlib.chdir(root):  # paths in a spec are below the working directory
@@ -195,6 +193,13 @@ def _refuse_another(plan: Plan, trainings: Sequence[str], root: Path, with_objec
                 f"{root} holds a finished training with other settings or data; choose another --output-dir, or replace it with "
                 "--overwrite-output-dir"
             )
+
+
+def _forget(trainings: Sequence[str], root: Path) -> None:
+    """Have trainings made again, whatever they were made from."""
+    for name in ("manifest.json", "record.json"):
+        for path in trainings:
+            (root / path / name).unlink(missing_ok=True)
 
 
 def _link(root: Path, target: str) -> None:
