@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,15 @@ from tests import tiny
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fix", action="store_true", help="Write generated files anew instead of failing where they are out of date.")
+
+
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """What a stage that ran in this process told its libraries is not told to the next test's."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def _once(folder: Path, make: Callable[[Path], None]) -> Path:
