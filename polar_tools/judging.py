@@ -104,9 +104,11 @@ class Asked(NamedTuple):
     row: conversations.Row
 
 
-def render(config: Judged, tokenizer: "PreTrainedTokenizerBase", rows: Sequence[conversations.Row]) -> list[marks.Example]:
+def render(
+    config: Any, processor: "PreTrainedTokenizerBase", features: dict[str, Any], rows: Sequence[conversations.Row]
+) -> list[marks.Example]:
     """The ids of each row's prompt through what makes the model answer."""
-    return [{"input_ids": one.ids} for one in asked(config, tokenizer, rows)]
+    return [{"input_ids": one.ids} for one in asked(config, processor, rows)]
 
 
 def asked(config: Judged, tokenizer: "PreTrainedTokenizerBase", rows: Sequence[conversations.Row]) -> list[Asked]:
@@ -143,11 +145,12 @@ def _refuse_unread(config: Judged, tokenizer: "PreTrainedTokenizerBase", row: co
         raise ConfigError("this model's tokenizer has no end-of-text token (eos_token), so nothing would end a completion")
 
 
-def check(config: Judged, tokenizer: "PreTrainedTokenizerBase", row: conversations.Row, example: marks.Example, cut: bool) -> None:
-    """Raise DataError for a prompt that is empty or doesn't begin as texts begin; `cut` says that its beginning may be cut off."""
+def check(config: Any, processor: "PreTrainedTokenizerBase", row: conversations.Row, example: marks.Example) -> None:
+    """Raise DataError for a prompt that is empty or doesn't begin as texts begin. What is as long as may be may have lost its beginning."""
     if not example["input_ids"]:
         raise DataError("its `prompt` is empty; the filter `missing` drops such rows")
-    marks.check_beginning(marks.marks(tokenizer), example["input_ids"], conversations.exchanges(row), cut)
+    cut = len(example["input_ids"]) == config.max_length
+    marks.check_beginning(marks.marks(processor), example["input_ids"], conversations.exchanges(row), cut)
 
 
 def stop(config: Judged, tokenizer: "PreTrainedTokenizerBase") -> int:

@@ -73,16 +73,18 @@ def reference(config: Any, model: Any) -> Any:
     return None if config.precompute_ref_log_probs else deepcopy(model).requires_grad_(False)
 
 
-def render(config: Any, tokenizer: "PreTrainedTokenizerBase", rows: Sequence[conversations.Row]) -> list[marks.Example]:
+def render(
+    config: Any, processor: "PreTrainedTokenizerBase", features: dict[str, Any], rows: Sequence[conversations.Row]
+) -> list[marks.Example]:
     """`chosen_` and `rejected_` ids and labels of each row, both behind the same prompt; only what is answered is trained on."""
-    _refuse_special_answers(tokenizer, rows)
+    _refuse_special_answers(processor, rows)
     config, rows = _prompted(config, rows)
-    both = [conversations.render(config, tokenizer, rows, answer) for answer in ANSWERS]
+    both = [conversations.render(config, processor, rows, answer) for answer in ANSWERS]
     examples = [
         {f"{answer}_{name}": value for answer, one in zip(ANSWERS, pair, strict=True) for name, value in one.items()}
         for pair in zip(*both, strict=True)
     ]
-    return with_opening(config, tokenizer, _different(examples))
+    return with_opening(config, processor, _different(examples))
 
 
 def _different(examples: list[marks.Example]) -> list[marks.Example]:
@@ -241,7 +243,12 @@ def _said(config: Any, tokenizer: "PreTrainedTokenizerBase", row: conversations.
 
 
 def predict(
-    config: Any, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", rows: Sequence[conversations.Row]
+    config: Any,
+    model: "PreTrainedModel",
+    processor: "PreTrainedTokenizerBase",
+    features: dict[str, Any],
+    rows: Sequence[conversations.Row],
+    generation: dict[str, Any],
 ) -> list[Prediction]:
     """How probable the model holds both answers of each row: the summed log-probabilities of their tokens, in nats.
 
@@ -249,7 +256,7 @@ def predict(
     """
     from polar_tools.inference import reference_losses
 
-    examples = render(config, tokenizer, rows)
+    examples = render(config, processor, features, rows)
     chosen, rejected = (
         reference_losses(model, [{name: example[f"{answer}_{name}"] for name in ("input_ids", "labels")} for example in examples])
         for answer in ANSWERS

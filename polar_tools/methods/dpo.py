@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, NonNegativeFloat, model_validator
 
 from polar_tools import conversations, preferences
 from polar_tools.methods import base
-from polar_tools.metrics.base import Prediction
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -76,11 +74,7 @@ CHECKS = ("save_load", "same_ids", "mask")  # some losses, such as aot, compare 
 TRAINS_ON = "tokens"
 features = base.features
 set_up = conversations.set_up
-
-
-def render(config: Config, processor: PreTrainedTokenizerBase, features: base.Features, rows: Sequence[base.Row]) -> list[base.Example]:
-    """Ids and labels of both answers of each row, behind the same prompt."""
-    return preferences.render(config, processor, rows)
+render = preferences.render
 
 
 def fit(config: Config, example: base.Example) -> base.Example | None:
@@ -119,13 +113,4 @@ def build_trainer(
     )
 
 
-def predict(
-    config: Config,
-    model: PreTrainedModel,
-    processor: PreTrainedTokenizerBase,
-    features: base.Features,
-    rows: Sequence[base.Row],
-    generation: dict[str, Any],
-) -> list[Prediction]:
-    """The log-probabilities of both answers, and the one that is more probable."""
-    return preferences.predict(config, model, processor, rows)
+predict = preferences.predict

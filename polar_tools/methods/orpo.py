@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import PositiveFloat
 
 from polar_tools import conversations, preferences
 from polar_tools.methods import base
-from polar_tools.metrics.base import Prediction
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -36,11 +34,7 @@ CHECKS = ("save_load", "same_ids", "mask")
 TRAINS_ON = "tokens"
 features = base.features
 set_up = conversations.set_up
-
-
-def render(config: Config, processor: PreTrainedTokenizerBase, features: base.Features, rows: Sequence[base.Row]) -> list[base.Example]:
-    """Ids and labels of both answers of each row, behind the same prompt."""
-    return preferences.render(config, processor, rows)
+render = preferences.render
 
 
 def fit(config: Config, example: base.Example) -> base.Example | None:
@@ -78,13 +72,4 @@ def build_trainer(
     )
 
 
-def predict(
-    config: Config,
-    model: PreTrainedModel,
-    processor: PreTrainedTokenizerBase,
-    features: base.Features,
-    rows: Sequence[base.Row],
-    generation: dict[str, Any],
-) -> list[Prediction]:
-    """The log-probabilities of both answers, and the one that is more probable."""
-    return preferences.predict(config, model, processor, rows)
+predict = preferences.predict

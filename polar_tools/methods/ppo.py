@@ -74,21 +74,9 @@ CHECKS = ("save_load", "same_ids")
 TRAINS_ON = "rows"
 features = base.features
 set_up = conversations.set_up
-
-
-def render(config: Config, processor: PreTrainedTokenizerBase, features: base.Features, rows: Sequence[base.Row]) -> list[base.Example]:
-    """Token ids of each row's prompt."""
-    return judging.render(config, processor, rows)
-
-
+render = judging.render
 fit = base.fit
-
-
-def check(config: Config, processor: PreTrainedTokenizerBase, row: base.Row, example: base.Example) -> None:
-    """Raise DataError for a prompt that is empty, or doesn't begin as it should."""
-    judging.check(config, processor, row, example, cut=len(example["input_ids"]) == config.max_length)
-
-
+check = judging.check
 wrap = base.wrap
 
 

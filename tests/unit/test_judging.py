@@ -83,7 +83,7 @@ def test_every_setting_reaches_the_trainer(method: str, speaker: Path, tmp_path:
 @pytest.mark.parametrize("method", METHODS)
 def test_trained_prompts_are_those_that_predict_sends(method: str, speaker: Path, tmp_path: Path) -> None:
     config, tokenizer, trainer = made(method, speaker, tmp_path, per_device_train_batch_size=8)
-    rendered = [example["input_ids"] for example in judging.render(config, tokenizer, ROWS)]
+    rendered = [example["input_ids"] for example in judging.render(config, tokenizer, {}, ROWS)]
     assert list(trainer.train_dataset["prompt"]) == list(trainer.eval_dataset["held"]["prompt"]) == rendered
     if method != "ppo":
         assert trainer._tokenize_prompts(rendered)[0] == rendered

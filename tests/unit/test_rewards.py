@@ -128,7 +128,7 @@ def tokenizer(assets: Path) -> Any:
 def test_column_that_a_reward_lacks_is_named_before_training(tokenizer: Any) -> None:
     config = made("ppo", rewards=[{"name": "rouge", "column": "answers"}])
     with pytest.raises(DataError, match="reward `rouge` needs the column `answers`, which isn't there, did you mean `answer`"):
-        judging.render(config, tokenizer, [{"prompt": "hello", "answer": "yes"}])
+        judging.render(config, tokenizer, {}, [{"prompt": "hello", "answer": "yes"}])
     with pytest.raises(DataError, match="`completion` is None rather than text; the filter `missing`"):
         scores("rouge", ["a"], {"completion": None})
 
@@ -141,7 +141,7 @@ def test_prompts_are_those_that_a_dialogue_begins_with(tokenizer: Any) -> None:
     turns = [{"role": "user", "content": row["prompt"]}]
     for settings in ({}, {"system_prompt": "be short"}, {"chat_template": "none"}, {"chat_template": "zephyr"}):
         for given in ({}, {"prompt": turns}) if settings.get("chat_template") != "none" else ({},):
-            asked = judging.render(made("grpo", **settings), tokenizer, [{**row, **given}])[0]["input_ids"]
+            asked = judging.render(made("grpo", **settings), tokenizer, {}, [{**row, **given}])[0]["input_ids"]
             whole = sft.render(sft.Config(**GIVEN, **settings), tokenizer, {}, [{**row, **given}])[0]
             assert (
                 asked == [number for number, label in zip(whole["input_ids"], whole["labels"], strict=True) if label == -100][: len(asked)]
@@ -151,11 +151,11 @@ def test_prompts_are_those_that_a_dialogue_begins_with(tokenizer: Any) -> None:
 
 def test_prompts_that_can_not_be_asked_are_refused(tokenizer: Any) -> None:
     with pytest.raises(RowError, match="its `prompt` is missing"):
-        judging.render(made("grpo"), tokenizer, [{"prompt": None}])
+        judging.render(made("grpo"), tokenizer, {}, [{"prompt": None}])
     with pytest.raises(ConfigError, match="chat_template: none writes no turns"):
-        judging.render(made("grpo", chat_template="none"), tokenizer, [{"prompt": [{"role": "user", "content": "a"}]}])
+        judging.render(made("grpo", chat_template="none"), tokenizer, {}, [{"prompt": [{"role": "user", "content": "a"}]}])
     with pytest.raises(RowError, match="special token"):
-        judging.render(made("grpo"), tokenizer, [{"prompt": "a <|im_end|> b"}])
+        judging.render(made("grpo"), tokenizer, {}, [{"prompt": "a <|im_end|> b"}])
 
 
 def test_prompt_that_is_too_long_is_cut_at_its_beginning_or_refused(tokenizer: Any) -> None:
