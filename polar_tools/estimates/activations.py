@@ -1,0 +1,109 @@
+"""What the layers of a model keep for the backward pass, and what its head makes.
+
+The numbers of LAYERS were counted with `torch.autograd.graph.saved_tensors_hooks` on small models of each architecture (transformers 5.23,
+torch 2.13), with and without padding, in both kernels: docs/plan.md has the table. Korthikanti et al. 2022 (arXiv:2205.05198) derive the
+same for a GPT layer of 16 bits with a fused kernel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from polar_tools.estimates.architecture import Stack
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Numbers that a layer keeps of each token, as multiples of its sizes."""
+
+    hidden: float
+    query: float
+    key: float
+    inner: float
+    scores: float
+    """Times heads x tokens of the row, where attention weights are kept without dropout: 0 under sdpa."""
+    dropped: float
+    """Times hidden, for dropout where the model uses it."""
+
+
+LLAMA = Layer(6, 2, 2, 4, 1, 0)
+LAYERS = {
+    "llama": LLAMA,
+    "qwen3": Layer(6, 4, 4, 4, 1, 0),
+    "gemma3_text": Layer(10, 4, 4, 4, 1, 0),
+    "gemma2": Layer(10, 2, 2, 4, 1, 0),
+    "olmo2": Layer(6, 4, 4, 4, 1, 0),
+    "phi3": Layer(6, 4, 3, 4, 1, 0),
+    "gpt2": Layer(5, 2, 2, 5, 1, 2),
+    "bert": Layer(4, 2, 2, 2, 1, 2),
+    "modernbert": Layer(6, 2, 2, 4, 1, 0),
+    "bart": Layer(4, 2, 2, 2, 1, 2),
+    "bart-decoder": Layer(7, 4, 4, 2, 2, 2),
+    "bert-decoder": Layer(7, 4, 4, 2, 2, 3),
+    "t5": Layer(6, 2, 2, 2, 1, 2),
+    "t5-decoder": Layer(10, 4, 4, 2, 2, 2),
+}
+"""By `model_type`, and with `-decoder` behind it for a decoder that also attends to an encoder."""
+LIKE = {
+    "llama": ("mistral", "qwen2", "smollm3", "granite", "gemma", "phi", "stablelm", "olmo", "cohere"),
+    "qwen3": ("qwen3_moe",),
+    "gemma3_text": ("gemma3",),
+    "gpt2": ("gpt_neo", "gpt_neox", "gptj", "opt", "bloom", "falcon"),
+    "bert": ("roberta", "xlm-roberta", "electra", "camembert", "distilbert", "deberta", "deberta-v2", "mpnet", "albert"),
+    "bart": ("mbart", "pegasus", "m2m_100", "marian", "blenderbot"),
+    "t5": ("mt5", "umt5"),
+}
+"""Architectures whose layers are built alike."""
+_ALIKE = {other: known for known, others in LIKE.items() for other in others}
+DROPOUT_OF_SCORES = 3
+"""Attention weights under dropout are kept three times, by sdpa too, which then has no kernel of its own: weights, mask, product."""
+
+
+def layer(stack: Stack) -> tuple[Layer, bool]:
+    """What a layer of `stack` keeps; False says that its architecture is not known here, and llama's is taken."""
+    kind, _, side = stack.family.partition("-decoder")
+    named = stack.family.removesuffix("-decoder") if stack.family.endswith("-decoder") else kind
+    suffix = "-decoder" if stack.family.endswith("-decoder") else side
+    known = LAYERS.get(f"{_ALIKE.get(named, named)}{suffix}")
+    return (LLAMA, False) if known is None else (known, True)
+
+
+def kept(stack: Stack, tokens: int, row: int, kernel: str, padded: bool) -> float:
+    """Numbers that one layer keeps for `tokens` in rows of `row` each.
+
+    `kernel` is `attn_implementation`. Where rows are `padded`, sdpa takes a mask, and keys and values are repeated for all query heads.
+    """
+    made, _ = layer(stack)
+    grouped = stack.groups < stack.heads and (padded or kernel == "eager")
+    numbers = made.hidden * stack.hidden + made.query * stack.query + made.inner * stack.inner
+    numbers += (2 * stack.query + (made.key - 2) * stack.key) if grouped else made.key * stack.key
+    numbers += made.dropped * stack.hidden * bool(stack.hidden_dropout)
+    if stack.attention_dropout:
+        numbers += DROPOUT_OF_SCORES * made.scores * stack.heads * row
+    elif kernel == "eager":
+        numbers += made.scores * stack.heads * row
+    elif kernel == "sdpa" and padded:
+        numbers += made.scores * row
+    return numbers * tokens
+
+
+def answer_logits(rows: int, columns: int, trained: int, words: int) -> float:
+    """Numbers of the head under trainers/answer_loss.py: logits at the columns where any of the rows is trained on, and twice at the
+    trained tokens alone (their own, and their logarithms)."""
+    return float(words) * (rows * columns + 2 * trained)
+
+
+def full_logits(tokens: int, words: int) -> float:
+    """Numbers of the head where it runs on every token: logits, their logarithms, and the gradient of these."""
+    return 3.0 * words * tokens
+
+
+TILE = (4096, 32768)
+"""Tokens and words that trl's fused head takes at a time (trl/kernels/chunked_logprob.py)."""
+TILES = 4
+"""Tiles at a time, where no Triton kernel folds them: logits, and what is made of them."""
+
+
+def fused_logits(tokens: int, words: int, on_gpu: bool) -> float:
+    """Numbers of the head of trl's trainers of preferences and of GRPO, which never holds the logits of all words."""
+    return float(min(tokens, TILE[0])) * min(words, TILE[1]) * (1 if on_gpu else TILES)
