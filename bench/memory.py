@@ -197,7 +197,9 @@ def make_model(name: str) -> None:
     inner = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))  # noqa: S106 (a token of text)
     inner.pre_tokenizer = pre_tokenizers.Whitespace()
     if name.startswith("ba") or name.startswith("be"):
-        inner.post_processor = processors.TemplateProcessing(single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 1), ("</s>", 2)])
+        inner.post_processor = processors.TemplateProcessing(
+            single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+        )
     marks = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "mask_token": "<mask>", "unk_token": "<unk>"}
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, **marks)
     set_seed(0)
@@ -209,14 +211,20 @@ def _llama(words: int, hidden: int, inner: int, layers: int, heads: int, groups:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     size = {"vocab_size": words, "hidden_size": hidden, "intermediate_size": inner, "num_hidden_layers": layers}
-    return LlamaForCausalLM(LlamaConfig(**size, num_attention_heads=heads, num_key_value_heads=groups, pad_token_id=0, bos_token_id=1, eos_token_id=2))
+    return LlamaForCausalLM(
+        LlamaConfig(**size, num_attention_heads=heads, num_key_value_heads=groups, pad_token_id=0, bos_token_id=1, eos_token_id=2)
+    )
 
 
 def _qwen3() -> Any:
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     size = {"vocab_size": 32000, "hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 12, "head_dim": 64}
-    return Qwen3ForCausalLM(Qwen3Config(**size, num_attention_heads=8, num_key_value_heads=4, tie_word_embeddings=True, pad_token_id=0, bos_token_id=1, eos_token_id=2))
+    return Qwen3ForCausalLM(
+        Qwen3Config(
+            **size, num_attention_heads=8, num_key_value_heads=4, tie_word_embeddings=True, pad_token_id=0, bos_token_id=1, eos_token_id=2
+        )
+    )
 
 
 def _bert(hidden: int, inner: int, layers: int, heads: int) -> Any:
@@ -231,7 +239,9 @@ def _bart(hidden: int, inner: int, layers: int) -> Any:
 
     ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2, "forced_eos_token_id": 2}
     size = dict.fromkeys(("encoder_ffn_dim", "decoder_ffn_dim"), inner) | {"d_model": hidden, "max_position_embeddings": 1024}
-    depth = dict.fromkeys(("encoder_layers", "decoder_layers"), layers) | dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads"), 8)
+    depth = dict.fromkeys(("encoder_layers", "decoder_layers"), layers) | dict.fromkeys(
+        ("encoder_attention_heads", "decoder_attention_heads"), 8
+    )
     return BartForConditionalGeneration(BartConfig(vocab_size=20000, **ids, **size, **depth))
 
 

@@ -68,28 +68,33 @@ def layer(stack: Stack) -> tuple[Layer, bool]:
     return (LLAMA, False) if known is None else (known, True)
 
 
-def kept(stack: Stack, tokens: int, row: int, kernel: str, padded: bool) -> float:
-    """Numbers that one layer keeps for `tokens` in rows of `row` each.
+def kept(stack: Stack, tokens: int, row: int, kernel: str, padded: bool) -> list[tuple[float, float]]:
+    """What one layer keeps for `tokens` in rows of `row` each: how many tensors, and the numbers in each.
 
     `kernel` is `attn_implementation`. Where rows are `padded`, sdpa takes a mask, and keys and values are repeated for all query heads.
     """
     made, _ = layer(stack)
     grouped = stack.groups < stack.heads and (padded or kernel == "eager")
-    numbers = made.hidden * stack.hidden + made.query * stack.query + made.inner * stack.inner
-    numbers += (2 * stack.query + (made.key - 2) * stack.key) if grouped else made.key * stack.key
-    numbers += made.dropped * stack.hidden * bool(stack.hidden_dropout)
+    scores = 0.0
     if stack.attention_dropout:
-        numbers += DROPOUT_OF_SCORES * made.scores * stack.heads * row
+        scores = DROPOUT_OF_SCORES * made.scores
     elif kernel == "eager":
-        numbers += made.scores * stack.heads * row
-    elif kernel == "sdpa" and padded:
-        numbers += made.scores * row
-    return numbers * tokens
+        scores = made.scores
+    masks = made.scores if kernel == "sdpa" and padded and not scores else 0.0
+    return [
+        (made.hidden + made.dropped * bool(stack.hidden_dropout), float(tokens * stack.hidden)),
+        (made.query + (2 if grouped else 0), float(tokens * stack.query)),
+        (made.key - (2 if grouped else 0), float(tokens * stack.key)),
+        (made.inner, float(tokens * stack.inner)),
+        (scores, float(tokens * row * stack.heads)),
+        (masks, float(tokens * row)),
+    ]
 
 
 def answer_logits(rows: int, columns: int, trained: int, words: int) -> float:
     """Numbers of the head under trainers/answer_loss.py: logits at the columns where any of the rows is trained on, and twice at the
-    trained tokens alone (their own, and their logarithms)."""
+    trained tokens alone (their own, and their logarithms).
+    """
     return float(words) * (rows * columns + 2 * trained)
 
 
@@ -100,8 +105,8 @@ def full_logits(tokens: int, words: int) -> float:
 
 TILE = (4096, 32768)
 """Tokens and words that trl's fused head takes at a time (trl/kernels/chunked_logprob.py)."""
-TILES = 4
-"""Tiles at a time, where no Triton kernel folds them: logits, and what is made of them."""
+TILES = 8.25
+"""Tiles at a time, where no Triton kernel folds them: what `_backward_tile` there holds of each logit."""
 
 
 def fused_logits(tokens: int, words: int, on_gpu: bool) -> float:

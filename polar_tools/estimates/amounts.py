@@ -8,7 +8,8 @@ from polar_tools.errors import ConfigError
 
 MIB = 2**20
 """Bytes of a MiB."""
-_MEMORY = {"": MIB, "MB": 10**6, "GB": 10**9, "TB": 10**12, "MIB": MIB, "GIB": 2**30, "TIB": 2**40}
+_MEMORY: dict[str, float] = {"": MIB, "MB": 10**6, "GB": 10**9, "TB": 10**12, "MIB": MIB, "GIB": 2**30, "TIB": 2**40}
+_SPEED = {"TFLOPS": 1e12, "GFLOPS": 1e9, "PFLOPS": 1e15}
 _TIME = {"GPUH": 1.0, "GPUD": 24.0}
 
 
@@ -24,6 +25,11 @@ def memory(text: str) -> float:
 def gpu_hours(text: str) -> float:
     """`40GPUh`, or `2GPUd` for days, as hours; raises ConfigError for anything else."""
     return _amount(text, _TIME, "budget", "40GPUh")
+
+
+def speed(text: str) -> float:
+    """`400TFLOPS` as floating-point operations a second; raises ConfigError for anything else."""
+    return _amount(text, _SPEED, "speed", "400TFLOPS")
 
 
 def _amount(text: str, units: dict[str, float], what: str, example: str) -> float:

@@ -24,12 +24,15 @@ def run(spec: TrainSpec, folder: Path, data_collator: Any = None) -> tuple[dict[
 
     Returns what was found out: what is the same in every run of the same work, and what differs from run to run.
     """
+    from polar_tools.training import usage
+
     trainer = _trained(spec, folder, data_collator)
     facts = {"seed": spec.seed, **modeling.loaded(trainer.model, spec.experiment), **_told(trainer, spec.experiment)}
     if data_collator is not None:
         facts["data_collator"] = f"{type(data_collator).__module__}.{type(data_collator).__qualname__}"
     distance = building.save(trainer, spec, folder)
-    return facts, {} if distance is None else {"merged_differs_by": distance}
+    measured = usage.of(trainer).measured()
+    return facts, measured if distance is None else {**measured, "merged_differs_by": distance}
 
 
 def _trained(spec: TrainSpec, folder: Path, data_collator: Any) -> Trainer:
@@ -108,9 +111,10 @@ def _callbacks(config: Config, folder: Path) -> list[Any]:
     """What looks on while any method trains."""
     from polar_tools.training import allocation, batch_size, checkpoints, finite, stopping
     from polar_tools.training.metrics_log import MetricsLog
+    from polar_tools.training.usage import Usage
 
     callbacks = [batch_size.BeginAgain(), MetricsLog(folder / "metrics.jsonl"), checkpoints.MarkComplete(), finite.RefuseBroken()]
-    callbacks += [allocation.Allocation(), checkpoints.StopIfFinished()]
+    callbacks += [allocation.Allocation(), checkpoints.StopIfFinished(), Usage()]
     if config.early_stopping_patience is not None:
         callbacks.append(stopping.EarlyStopping(config.early_stopping_patience, config.early_stopping_threshold))
     return callbacks

@@ -1,0 +1,200 @@
+"""Memory of a training: what is held in its fullest moment, part by part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+from polar_tools import discovery
+from polar_tools.estimates import batch as batches
+from polar_tools.estimates import trained
+from polar_tools.estimates.amounts import MIB
+from polar_tools.estimates.architecture import Architecture
+from polar_tools.estimates.batch import Batch, Kept
+from polar_tools.estimates.rows import Rows
+from polar_tools.estimates.sharding import Sharding, masters
+
+if TYPE_CHECKING:
+    from polar_tools.methods.base import Config
+
+LIBRARIES = 600.0
+"""MiB of Python with torch, transformers, trl and peft once a trainer was made (torch 2.13 for CPUs, transformers 5.23)."""
+CUDA = 600.0
+"""MiB of a device that CUDA's own code and buffers take."""
+LOOKED_AT, SHORT = 8, 64
+"""Rows of a preflight, and tokens of those that it would rather take (training/trial.py)."""
+MAPPED = 32 * MIB
+"""glibc gives larger blocks back at once (DEFAULT_MMAP_THRESHOLD_MAX); smaller ones leave holes that others don't fill."""
+HOLES = {"full": 0.37, "checkpointed": 0.55, "adapter": 1.15}
+"""What such holes come to, as a share of what the layers keep in small blocks. Fitted on the jobs of CALIBRATION in bench/memory.py.
+
+HELD is held in any case. Gradients that come to lie in what recomputed layers left, and the small outputs of adapters in what their layers left, make most."""
+WORKING = 0.2
+"""What the backward pass of a layer holds besides, as a share of what the layer kept."""
+HELD = 60 * MIB
+SPARE_ON_GPU = 0.05
+"""The same of torch's own allocator on GPUs, as a share of what it hands out."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """MiB of each part, in the fullest moment."""
+
+    libraries: float = 0.0
+    weights: float = 0.0
+    reference: float = 0.0
+    """Models that aren't trained: a reference."""
+    gradients: float = 0.0
+    optimizer: float = 0.0
+    activations: float = 0.0
+    logits: float = 0.0
+    cache: float = 0.0
+    """Keys and values, while the model writes."""
+    slack: float = 0.0
+    """What the allocator holds beyond all this."""
+    correction: float = 0.0
+    """What past runs measured beyond the formulas, or below them."""
+
+    @property
+    def total(self) -> float:
+        """All parts."""
+        return sum(self.as_dict().values())
+
+    def as_dict(self) -> dict[str, float]:
+        """Part -> MiB."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a training needs on each device, and in the memory of each node, which on a CPU is the same."""
+
+    device: Memory
+    host: float
+    """MiB."""
+
+
+@dataclass(frozen=True)
+class _State:
+    """Bytes on a device that don't depend on the batch."""
+
+    weights: float
+    reference: float
+    gradients: float
+    optimizer: float
+    head: float
+    """The gradient of the language model's head."""
+    largest: float
+    """The largest weight that is trained."""
+
+
+def needs(config: Config, model: Architecture, rows: Rows, sharding: Sharding, preflight: bool = True) -> Needs:
+    """What the training of `config` needs; raises UnknownError for what can't be known."""
+    whole = trained.weights(config, model, batches.has_language_head(config))
+    width = trained.width(config)
+    changed = trained.number(config, model, batches.has_language_head(config)) * width
+    optimizer = trained.states(config, changed) + masters(sharding.stage, changed, width)
+    reference = _reference(config, whole)
+    state = _State(
+        weights=sharding.weights(whole),
+        reference=sharding.weights(reference),
+        gradients=sharding.gradients(changed),
+        optimizer=sharding.optimizer(optimizer),
+        head=0.0 if config.use_peft or batches.head(config) == "none" else model.words * model.hidden * width,
+        largest=0.0 if config.use_peft else model.words * model.hidden * width,
+    )
+    moments = _steps(config, model, batches.largest(config, rows, config.per_device_train_batch_size), state)
+    moments += [_update(state), *(_preflight(config, model, rows, state) if preflight else [])]
+    moments += [_writing(config, model, rows, state)] if config.method in batches.WRITING else []
+    fullest = max(moments, key=lambda memory: memory.total)
+    moved = sharding.on_host(whole, changed, optimizer) / MIB
+    if config.gpus == 0:
+        device = _plus(fullest, libraries=LIBRARIES)
+        return Needs(device, device.total * sharding.here + moved)
+    device = _plus(fullest, libraries=CUDA, slack=SPARE_ON_GPU * fullest.total)
+    return Needs(device, (LIBRARIES + whole / MIB) * sharding.here + moved)
+
+
+def _reference(config: Config, whole: float) -> float:
+    """Bytes of a reference model of its own. With an adapter it is the trained model without it."""
+    told = config.model_dump(include={"ref_model", "precompute_ref_log_probs", "beta"})
+    if config.method not in batches.WITH_REFERENCE or (config.method == "grpo" and not told["beta"]):
+        return 0.0
+    if told.get("ref_model") is not None:
+        return whole
+    return 0.0 if config.use_peft or told.get("precompute_ref_log_probs") else whole
+
+
+def _steps(config: Config, model: Architecture, batch: Batch, state: _State) -> list[Memory]:
+    """Where the forward pass ends: all activations, and the head's logits. Under checkpointing also where a layer is computed again."""
+    width = trained.TYPE[config.dtype]
+    kept = batches.layers(config, model, batch)
+    head = batches.logits(config, model, batch) * width
+    slack = 0.0 if config.gpus else _holes(config, kept, width) / MIB
+    held = state.gradients if config.gradient_accumulation_steps > 1 else 0.0
+    forward = max(held, min(state.head, state.gradients))
+    if not config.activation_checkpointing:
+        whole = _of(state, gradients=forward, activations=(kept.whole + WORKING * kept.layer) * width, logits=head)
+        return [_plus(whole, slack=slack)]
+    again = _of(state, gradients=state.gradients, activations=(kept.inputs + (1 + WORKING) * kept.layer) * width)
+    return [_plus(moment, slack=slack) for moment in (_of(state, gradients=forward, activations=kept.inputs * width, logits=head), again)]
+
+
+def _holes(config: Config, kept: Kept, width: float) -> float:
+    """Bytes that the C library's allocator holds and nobody uses."""
+    kind = "adapter" if config.use_peft else "checkpointed" if config.activation_checkpointing else "full"
+    return HELD + HOLES[kind] * sum(count * size * width for count, size in kept.blocks if size * width < MAPPED)
+
+
+def _update(state: _State) -> Memory:
+    """The optimizer's step: all gradients, and what is computed of the largest weight."""
+    return _of(state, gradients=state.gradients, activations=2 * state.largest)
+
+
+def _preflight(config: Config, model: Architecture, rows: Rows, state: _State) -> list[Memory]:
+    """The preflight's fullest moments: a forward pass of all its rows, and two gradients that are compared, of half as many."""
+    moments = [(LOOKED_AT, 0.0)]
+    if "accumulation" in discovery.load("methods", config.method).CHECKS:
+        moments.append((LOOKED_AT // 2, 2.0))
+    return [_looking(config, model, rows, state, count, gradients) for count, gradients in moments]
+
+
+def _looking(config: Config, model: Architecture, rows: Rows, state: _State, count: int, gradients: float) -> Memory:
+    """A preflight's step on so many rows."""
+    width, length = trained.TYPE[config.dtype], max(SHORT, rows.shortest)
+    sequences = count * (2 if config.method in batches.PAIRED else 1)
+    share = min(1.0, rows.trained_mean / max(rows.mean, 1.0))
+    batch = Batch(count, sequences, length, length, int(sequences * length * share), True)
+    kept = batches.layers(config, model, batch)
+    layers = kept.inputs + kept.layer if config.activation_checkpointing else kept.whole
+    head = batches.logits(config, model, batch) * width
+    memory = _of(state, optimizer=0.0, gradients=gradients * state.gradients, activations=layers * width, logits=head)
+    return memory if config.gpus else _plus(memory, slack=_holes(config, kept, width) / MIB)
+
+
+def _writing(config: Config, model: Architecture, rows: Rows, state: _State) -> Memory:
+    """While the model writes: no gradients, but keys and values of all completions."""
+    width = trained.TYPE[config.dtype]
+    cache = batches.cache(config, model, rows) * width
+    told = config.model_dump(include={"steps_per_generation"})
+    writers = config.per_device_train_batch_size * (told.get("steps_per_generation") or config.gradient_accumulation_steps)
+    memory = _of(state, gradients=0.0, logits=4.0 * writers * model.words * 4)
+    return _plus(
+        memory, cache=cache / MIB, slack=0.0 if config.gpus else cache / MIB
+    )  # each token's cache is the last one's and a bit more
+
+
+def _of(state: _State, optimizer: float | None = None, gradients: float = 0.0, activations: float = 0.0, logits: float = 0.0) -> Memory:
+    return Memory(
+        weights=state.weights / MIB,
+        reference=state.reference / MIB,
+        optimizer=(state.optimizer if optimizer is None else optimizer) / MIB,
+        gradients=gradients / MIB,
+        activations=activations / MIB,
+        logits=logits / MIB,
+    )
+
+
+def _plus(memory: Memory, **more: float) -> Memory:
+    parts = memory.as_dict()
+    return Memory(**{name: size + more.get(name, 0.0) for name, size in parts.items()})
