@@ -172,7 +172,7 @@ def _rows_of(job: Job) -> str:
 
 def write_rows(job: Job, count: int = 200) -> None:
     """rows/NAME.jsonl: made-up texts, the longest of which have more tokens than the job takes of a row."""
-    chance = random.Random(job.length)
+    chance = random.Random(job.length)  # noqa: S311 (it makes texts)
     words = [f"w{number}" for number in range(WORDS)]
 
     def text(share: float) -> str:
@@ -187,6 +187,9 @@ def write_rows(job: Job, count: int = 200) -> None:
             rows.write(json.dumps(made) + "\n")
 
 
+MARKS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+
+
 def make_model(name: str) -> None:
     """models/NAME: random weights, and a tokenizer of which each word of the rows is a token."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -197,9 +200,8 @@ def make_model(name: str) -> None:
     inner = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))  # noqa: S106 (a token of text)
     inner.pre_tokenizer = pre_tokenizers.Whitespace()
     if name.startswith("ba") or name.startswith("be"):
-        inner.post_processor = processors.TemplateProcessing(
-            single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
-        )
+        pair = "<s> $A </s> $B </s>"
+        inner.post_processor = processors.TemplateProcessing(single="<s> $A </s>", pair=pair, special_tokens=[("<s>", 1), ("</s>", 2)])
     marks = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "mask_token": "<mask>", "unk_token": "<unk>"}
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, **marks)
     set_seed(0)
@@ -211,20 +213,16 @@ def _llama(words: int, hidden: int, inner: int, layers: int, heads: int, groups:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     size = {"vocab_size": words, "hidden_size": hidden, "intermediate_size": inner, "num_hidden_layers": layers}
-    return LlamaForCausalLM(
-        LlamaConfig(**size, num_attention_heads=heads, num_key_value_heads=groups, pad_token_id=0, bos_token_id=1, eos_token_id=2)
-    )
+    size |= {"num_attention_heads": heads, "num_key_value_heads": groups}
+    return LlamaForCausalLM(LlamaConfig(**size, **MARKS))
 
 
 def _qwen3() -> Any:
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     size = {"vocab_size": 32000, "hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 12, "head_dim": 64}
-    return Qwen3ForCausalLM(
-        Qwen3Config(
-            **size, num_attention_heads=8, num_key_value_heads=4, tie_word_embeddings=True, pad_token_id=0, bos_token_id=1, eos_token_id=2
-        )
-    )
+    size |= {"num_attention_heads": 8, "num_key_value_heads": 4, "tie_word_embeddings": True}
+    return Qwen3ForCausalLM(Qwen3Config(**size, **MARKS))
 
 
 def _bert(hidden: int, inner: int, layers: int, heads: int) -> Any:
@@ -239,9 +237,8 @@ def _bart(hidden: int, inner: int, layers: int) -> Any:
 
     ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2, "forced_eos_token_id": 2}
     size = dict.fromkeys(("encoder_ffn_dim", "decoder_ffn_dim"), inner) | {"d_model": hidden, "max_position_embeddings": 1024}
-    depth = dict.fromkeys(("encoder_layers", "decoder_layers"), layers) | dict.fromkeys(
-        ("encoder_attention_heads", "decoder_attention_heads"), 8
-    )
+    depth = dict.fromkeys(("encoder_layers", "decoder_layers"), layers)
+    depth |= dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads"), 8)
     return BartForConditionalGeneration(BartConfig(vocab_size=20000, **ids, **size, **depth))
 
 

@@ -191,4 +191,45 @@ def is_head(name: str) -> bool:
 def is_gated(family: str) -> bool:
     """Whether a layer's inner part has two ways in, as llama's has."""
     return not family.startswith(PLAIN)
+
+
+def _stack(told: Mapping[str, Any], kind: str) -> Stack:
+    hidden, heads = _size(told, "hidden"), _size(told, "heads")
+    return Stack(
+        family=kind,
+        layers=_size(told, "layers"),
+        hidden=hidden,
+        inner=_size(told, "inner", 4 * hidden),
+        heads=heads,
+        groups=_size(told, "groups", heads),
+        head_size=_size(told, "head_size", hidden // heads),
+        attention_dropout=_dropout(told, kind, ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop"), "dropout_rate"),
+        hidden_dropout=_dropout(told, kind, ("hidden_dropout_prob", "resid_pdrop", "dropout"), "dropout_rate"),
+    )
+
+
+def _dropout(told: Mapping[str, Any], kind: str, names: tuple[str, ...], every: str) -> float:
+    """A rate, or what transformers takes where config.json is silent: 0.1 in the families from before llama."""
+    given = [told[name] for name in (*names, every) if isinstance(told.get(name), int | float)]
+    silent = 0.1 if kind.removesuffix("-decoder") in ("bert", "roberta", "gpt2", "t5", "xlm-roberta", "electra") else 0.0
+    return float(given[0]) if given else silent
+
+
+def _side(told: Mapping[str, Any], side: str) -> dict[str, Any]:
+    """The sizes of the encoder or decoder, where it has its own."""
+    own = {"num_hidden_layers": "layers", "num_attention_heads": "attention_heads", "intermediate_size": "ffn_dim"}
+    return {name: told[f"{side}_{ending}"] for name, ending in own.items() if f"{side}_{ending}" in told}
+
+
+def _size(told: Mapping[str, Any], what: str, otherwise: int | None = None) -> int:
+    found = [told[name] for name in NAMES[what] if isinstance(told.get(name), int)]
+    if not found and otherwise is None:
+        raise UnknownError(f"config.json of a model of type {told.get('model_type')} doesn't say its {what}")
+    return int(found[0]) if found else int(otherwise or 0)
+
+
+def _header(file: Path) -> list[Tensor]:
+    """The tensors in a safetensors file: https://github.com/huggingface/safetensors#format."""
+    with file.open("rb") as stored:
+        told = json.loads(stored.read(int.from_bytes(stored.read(8), "little")))
     return [Tensor(name, tuple(one["shape"]), one["dtype"]) for name, one in told.items() if name != "__metadata__"]

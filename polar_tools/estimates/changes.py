@@ -20,6 +20,8 @@ ACCUMULATED = ("grpo", "rloo", "ppo")
 SHOWN = 5
 
 Fields = dict[str, Any]
+Estimated = Callable[[Experiment], Estimate]
+Need = Callable[[Estimate], float | None]
 
 
 @dataclass(frozen=True)
@@ -33,14 +35,11 @@ class Change:
         return ", ".join(f"{name}: {_written(value)}" for name, value in self.fields.items())
 
 
-def fitting(
-    estimate: Callable[[Experiment], Estimate], config: Experiment, need: Callable[[Estimate], float | None], limit: float
-) -> list[Change]:
+def fitting(estimate: Estimated, config: Experiment, need: Need, limit: float) -> list[Change]:
     """Changes after which `need` is at most `limit`: single ones, or else two at a time, those that change least first."""
-    singles = [option for options in _options(config) for option in options]
     found = [_first(estimate, config, options, need, limit) for options in _options(config)]
     alone = [change for change in found if change is not None]
-    if alone or not singles:
+    if alone:
         return alone[:SHOWN]
     pairs = (
         _first(estimate, config, [{**one, **other} for one in some for other in others], need, limit)
@@ -49,13 +48,7 @@ def fitting(
     return [change for change in pairs if change is not None][:SHOWN]
 
 
-def _first(
-    estimate: Callable[[Experiment], Estimate],
-    config: Experiment,
-    options: list[Fields],
-    need: Callable[[Estimate], float | None],
-    limit: float,
-) -> Change | None:
+def _first(estimate: Estimated, config: Experiment, options: list[Fields], need: Need, limit: float) -> Change | None:
     """The first of `options`, mildest first, that is valid and fits."""
     for fields in options:
         try:

@@ -158,7 +158,7 @@ class History:
         return {name: (value, runs[name]) for name, value in figures.items() if value is not None}
 
     def speed(self, config: Config) -> float:
-        """Operations a second of a device, as it is stated before any run is measured; raises UnknownError for a GPU of which nobody said it."""
+        """Operations a second of a device, as stated before a run is measured; raises UnknownError for a GPU without."""
         if config.gpus == 0:
             return CPU_SPEED * config.threads
         if self.device_speed is None and not any(one.on_gpu for one in self.trainings):

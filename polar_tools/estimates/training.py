@@ -28,10 +28,12 @@ MAPPED = 32 * MIB
 HOLES = {"full": 0.37, "checkpointed": 0.55, "adapter": 1.15}
 """What such holes come to, as a share of what the layers keep in small blocks. Fitted on the jobs of CALIBRATION in bench/memory.py.
 
-HELD is held in any case. Gradients that come to lie in what recomputed layers left, and the small outputs of adapters in what their layers left, make most."""
+HELD is held in any case. Gradients that come to lie in what recomputed layers left, and small outputs of adapters in what
+their layers left, make most.
+"""
+HELD = 60 * MIB
 WORKING = 0.2
 """What the backward pass of a layer holds besides, as a share of what the layer kept."""
-HELD = 60 * MIB
 SPARE_ON_GPU = 0.05
 """The same of torch's own allocator on GPUs, as a share of what it hands out."""
 
@@ -148,7 +150,7 @@ def _holes(config: Config, kept: Kept, width: float) -> float:
 
 def _update(state: _State) -> Memory:
     """The optimizer's step: all gradients, and what is computed of the largest weight."""
-    return _of(state, gradients=state.gradients, activations=2 * state.largest)
+    return _plus(_of(state, gradients=state.gradients, activations=2 * state.largest), slack=HELD / MIB)
 
 
 def _preflight(config: Config, model: Architecture, rows: Rows, state: _State) -> list[Memory]:
@@ -179,9 +181,7 @@ def _writing(config: Config, model: Architecture, rows: Rows, state: _State) -> 
     told = config.model_dump(include={"steps_per_generation"})
     writers = config.per_device_train_batch_size * (told.get("steps_per_generation") or config.gradient_accumulation_steps)
     memory = _of(state, gradients=0.0, logits=4.0 * writers * model.words * 4)
-    return _plus(
-        memory, cache=cache / MIB, slack=0.0 if config.gpus else cache / MIB
-    )  # each token's cache is the last one's and a bit more
+    return _plus(memory, cache=cache / MIB, slack=0.0 if config.gpus else cache / MIB)  # a token more makes each cache anew
 
 
 def _of(state: _State, optimizer: float | None = None, gradients: float = 0.0, activations: float = 0.0, logits: float = 0.0) -> Memory:
