@@ -15,7 +15,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -111,10 +110,30 @@ def main() -> None:
 
 def _run(jobs: dict[str, Job], real: Path | None) -> None:
     _alone(f"from bench.memory import prepare; prepare({sorted(jobs)!r}, {None if real is None else str(real)!r})")
+    foretold = _foretold()
+    print(
+        f"{'job':20} {'method':22} {'model':12} {'tokens x rows':>14} {'predicted':>10} {'measured':>9} {'off by':>7}  training alone, step"
+    )
+    away = []
     for name, job in jobs.items():
-        seconds = time.monotonic()
         trained(name, job)
-        print(name, _measured(name), round(time.monotonic() - seconds), flush=True)
+        measured = _measured(name)
+        away.append(foretold[name] / measured["peak_memory_mb"] - 1)
+        size = f"{job.length} x {job.fields['per_device_train_batch_size']}"
+        inside = measured["training"]
+        print(
+            f"{name:20} {job.method:22} {job.model:12} {size:>14} {foretold[name]:7.0f} MB {measured['peak_memory_mb']:6} MB {away[-1]:+7.1%}"
+            f"  {inside['peak_memory_mb']} MB, {inside['seconds_a_step']:.1f} s",
+            flush=True,
+        )
+    print(f"off by {min(away):+.1%} to {max(away):+.1%}; without its sign {sum(map(abs, away)) / len(away):.1%} on average")
+
+
+def _foretold() -> dict[str, float]:
+    """What `polar-tools plan` says of each training's peak, in MiB."""
+    command = [sys.executable, "-m", "polar_tools", "plan", "config.yaml", "--json"]
+    told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return {one["path"].split("/")[1]: one["device_mb"]["total"] for one in told["artifacts"] if one["stage"] == "train"}
 
 
 def _alone(code: str) -> None:
