@@ -118,11 +118,11 @@ def _run(jobs: dict[str, Job], real: Path | None) -> None:
     for name, job in jobs.items():
         trained(name, job)
         measured = _measured(name)
-        away.append(foretold[name] / measured["peak_memory_mb"] - 1)
+        inside, peak = measured["training"], measured["peak_memory_mb"]
+        away.append(foretold[name] / peak - 1)
         size = f"{job.length} x {job.fields['per_device_train_batch_size']}"
-        inside = measured["training"]
         print(
-            f"{name:20} {job.method:22} {job.model:12} {size:>14} {foretold[name]:7.0f} MB {measured['peak_memory_mb']:6} MB {away[-1]:+7.1%}"
+            f"{name:20} {job.method:22} {job.model:12} {size:>14} {foretold[name]:7.0f} MB {peak:6} MB {away[-1]:+7.1%}"
             f"  {inside['peak_memory_mb']} MB, {inside['seconds_a_step']:.1f} s",
             flush=True,
         )

@@ -24,19 +24,21 @@ class Layer:
     """Times heads x tokens of the row, where attention weights are kept without dropout: 0 under sdpa."""
     dropped: float
     """Times hidden, for dropout where the model uses it."""
+    upcast: float = 2
+    """Times hidden more in types of 16 bits: norms compute in float32."""
 
 
 LLAMA = Layer(6, 2, 2, 4, 1, 0)
 LAYERS = {
     "llama": LLAMA,
-    "qwen3": Layer(6, 4, 4, 4, 1, 0),
-    "gemma3_text": Layer(10, 4, 4, 4, 1, 0),
+    "qwen3": Layer(6, 4, 4, 4, 1, 0, 4),
+    "gemma3_text": Layer(10, 4, 4, 4, 1, 0, 6),
     "gemma2": Layer(10, 2, 2, 4, 1, 0),
     "olmo2": Layer(6, 4, 4, 4, 1, 0),
     "phi3": Layer(6, 4, 3, 4, 1, 0),
     "gpt2": Layer(5, 2, 2, 5, 1, 2),
-    "bert": Layer(4, 2, 2, 2, 1, 2),
-    "modernbert": Layer(6, 2, 2, 4, 1, 0),
+    "bert": Layer(4, 2, 2, 2, 1, 2, 3),
+    "modernbert": Layer(6, 2, 2, 4, 1, 0, 0),
     "bart": Layer(4, 2, 2, 2, 1, 2),
     "bart-decoder": Layer(7, 4, 4, 2, 2, 2),
     "bert-decoder": Layer(7, 4, 4, 2, 2, 3),
@@ -68,39 +70,47 @@ def layer(stack: Stack) -> tuple[Layer, bool]:
     return (LLAMA, False) if known is None else (known, True)
 
 
-def kept(stack: Stack, tokens: int, row: int, kernel: str, padded: bool) -> list[tuple[float, float]]:
-    """What one layer keeps for `tokens` in rows of `row` each: how many tensors, and the numbers in each.
+BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}
+"""Of a number."""
+AUTOCAST = {"hidden": 0.85, "inner": 0.5}
+"""What is left under autocast of what float32 keeps: linear layers keep 16 bits, norms and residuals 32."""
 
-    `kernel` is `attn_implementation`. Where rows are `padded`, sdpa takes a mask, and keys and values are repeated for all query heads.
+
+def kept(stack: Stack, tokens: int, row: int, kernel: str, padded: bool, precision: str = "float32") -> list[tuple[float, float]]:
+    """What one layer keeps for `tokens` in rows of `row` each: how many tensors, and the bytes of each.
+
+    `kernel` is `attn_implementation`, or `fused` for sdpa on a GPU, where dropout needs no weights kept. `precision` is `dtype` or
+    `autocast`. Where rows are `padded`, sdpa takes a mask, and keys and values are repeated for all query heads.
     """
     made, _ = layer(stack)
+    half, mixed = precision in ("bfloat16", "float16"), precision == "autocast"
     grouped = stack.groups < stack.heads and (padded or kernel == "eager")
-    scores = 0.0
-    if stack.attention_dropout:
-        scores = DROPOUT_OF_SCORES * made.scores
-    elif kernel == "eager":
-        scores = made.scores
-    masks = made.scores if kernel == "sdpa" and padded and not scores else 0.0
+    scores = made.scores if kernel == "eager" else 0.0
+    if stack.attention_dropout and kernel in ("eager", "sdpa"):
+        scores = DROPOUT_OF_SCORES * made.scores * (2 if half else 1)
+    masks = made.scores if kernel in ("sdpa", "fused") and padded and not scores else 0.0
+    some, inner = (AUTOCAST["hidden"], AUTOCAST["inner"]) if mixed else (1.0, 1.0)
+    size = BYTES.get(precision, 4.0)
     return [
-        (made.hidden + made.dropped * bool(stack.hidden_dropout), float(tokens * stack.hidden)),
-        (made.query + (2 if grouped else 0), float(tokens * stack.query)),
-        (made.key - (2 if grouped else 0), float(tokens * stack.key)),
-        (made.inner, float(tokens * stack.inner)),
-        (scores, float(tokens * row * stack.heads)),
-        (masks, float(tokens * row)),
+        (some * (made.hidden + made.dropped * bool(stack.hidden_dropout) + made.upcast * half), size * tokens * stack.hidden),
+        (some * (made.query + (2 if grouped else 0)), size * tokens * stack.query),
+        (some * (made.key - (2 if grouped else 0)), size * tokens * stack.key),
+        (inner * made.inner, size * tokens * stack.inner),
+        (scores, size * tokens * row * stack.heads),
+        (masks, size * tokens * row),
     ]
 
 
-def answer_logits(rows: int, columns: int, trained: int, words: int) -> float:
-    """Numbers of the head under trainers/answer_loss.py: logits at the columns where any of the rows is trained on, and twice at the
-    trained tokens alone (their own, and their logarithms).
+def answer_logits(rows: int, columns: int, trained: int, words: int, size: float) -> float:
+    """Bytes of the head under trainers/answer_loss.py: logits of `size` bytes a number at the columns where any of the rows is trained
+    on; of the trained tokens alone also their own, in float32, and their logarithms.
     """
-    return float(words) * (rows * columns + 2 * trained)
+    return float(words) * (rows * columns * size + trained * (8.0 + (size if size < 4 else 0.0)))
 
 
-def full_logits(tokens: int, words: int) -> float:
-    """Numbers of the head where it runs on every token: logits, their logarithms, and the gradient of these."""
-    return 3.0 * words * tokens
+def full_logits(tokens: int, words: int, size: float) -> float:
+    """Bytes of the head where it runs on every token: logits, and in float32 their logarithms and the gradient of these."""
+    return float(words) * tokens * (8.0 + (size if size == 4 else size + 4.0))
 
 
 TILE = (4096, 32768)
@@ -109,6 +119,6 @@ TILES = 8.25
 """Tiles at a time, where no Triton kernel folds them: what `_backward_tile` there holds of each logit."""
 
 
-def fused_logits(tokens: int, words: int, on_gpu: bool) -> float:
-    """Numbers of the head of trl's trainers of preferences and of GRPO, which never holds the logits of all words."""
-    return float(min(tokens, TILE[0])) * min(words, TILE[1]) * (1 if on_gpu else TILES)
+def fused_logits(tokens: int, words: int, size: float, on_gpu: bool) -> float:
+    """Bytes of the head of trl's trainers of preferences and of GRPO, which never holds the logits of all words."""
+    return float(min(tokens, TILE[0])) * min(words, TILE[1]) * (size if on_gpu else TILES * 4.0)

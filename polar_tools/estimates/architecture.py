@@ -28,7 +28,7 @@ EMBEDDINGS = ("embed", "wte", "wpe", "shared.weight", "relative_attention_bias")
 HEADS = ("lm_head", "cls.predictions", "score.weight", "classifier", "decoder.bias")
 """Parts of the names of tensors."""
 PLAIN = ("bert", "roberta", "gpt", "bart", "mbart", "opt", "xlm", "electra", "t5", "distilbert")
-"""Architectures whose layers have one way into their inner part; all others have two, one a gate of the other."""
+"""Architectures whose layers have one way into their inner part (all others have two, one a gate), and learned places."""
 
 
 @dataclass(frozen=True)
@@ -159,12 +159,13 @@ class Architecture:
             stack.layers
             * (
                 stack.hidden * (2 * stack.query + 2 * stack.key) * (2 if stack.family.endswith("-decoder") else 1)
-                + (3 if is_gated(stack.family) else 2) * stack.hidden * stack.inner
+                + (2 if is_plain(stack.family) else 3) * stack.hidden * stack.inner
             )
             for stack in self.stacks
         )
+        places = (self.positions or 0) if is_plain(self.stacks[0].family) else 0  # others turn what they know of places into angles
         tied = self._text.get("tie_word_embeddings", True)
-        return layers + self.words * self.hidden * (1 if tied else 2)
+        return layers + (self.words * (1 if tied else 2) + places) * self.hidden
 
 
 def read(folder: Path) -> Architecture:
@@ -188,9 +189,9 @@ def is_head(name: str) -> bool:
     return any(part in name for part in HEADS)
 
 
-def is_gated(family: str) -> bool:
-    """Whether a layer's inner part has two ways in, as llama's has."""
-    return not family.startswith(PLAIN)
+def is_plain(family: str) -> bool:
+    """Whether a layer's inner part has one way in, and no gate."""
+    return family.startswith(PLAIN)
 
 
 def _stack(told: Mapping[str, Any], kind: str) -> Stack:

@@ -79,20 +79,20 @@ def has_language_head(config: Config) -> bool:
 
 
 def logits(config: Config, model: Architecture, batch: Batch) -> float:
-    """Numbers that the head makes for a batch, at the most."""
-    kind = head(config)
+    """Bytes that the head makes for a batch, at the most."""
+    kind, size = head(config), 2.0 if config.bf16 or config.fp16 else activations.BYTES[config.dtype]
     if kind == "none":
         return 0.0
     if kind == "answer":
-        return activations.answer_logits(batch.sequences, batch.columns, batch.trained, model.words)
+        return activations.answer_logits(batch.sequences, batch.columns, batch.trained, model.words, size)
     if kind == "fused":
-        return activations.fused_logits(batch.tokens, model.words, bool(config.gpus))
-    return activations.full_logits(batch.tokens, model.words)
+        return activations.fused_logits(batch.tokens, model.words, size, bool(config.gpus))
+    return activations.full_logits(batch.tokens, model.words, size)
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What all layers keep for a batch, in numbers."""
+    """What all layers keep for a batch, in bytes."""
 
     whole: float
     inputs: float
@@ -100,21 +100,23 @@ class Kept:
     layer: float
     """The most of one layer."""
     blocks: tuple[tuple[float, float], ...]
-    """The whole as tensors: how many, and the numbers in each."""
+    """The whole as tensors: how many, and the bytes of each."""
 
 
 def layers(config: Config, model: Architecture, batch: Batch) -> Kept:
     """What the layers of `model` keep for `batch`."""
-    each = [
-        (stack, activations.kept(stack, batch.tokens, batch.length, config.attn_implementation, batch.padded)) for stack in model.stacks
-    ]
-    sums = [(stack, sum(count * size for count, size in blocks)) for stack, blocks in each]
-    ends = 3.0 * batch.tokens * model.hidden
+    mixed = config.bf16 or config.fp16
+    how = ("fused" if config.gpus and config.attn_implementation == "sdpa" else config.attn_implementation, batch.padded)
+    precision, size = "autocast" if mixed else config.dtype, activations.BYTES[config.dtype]
+    each = [(stack, activations.kept(stack, batch.tokens, batch.length, *how, precision)) for stack in model.stacks]
+    sums = [(stack, sum(count * one for count, one in blocks)) for stack, blocks in each]
+    ends = 3.0 * batch.tokens * model.hidden * size
+    casts = 2.0 * (model.parameters - model.embeddings) if mixed and config.dtype == "float32" else 0.0  # of weights, for a step
     return Kept(
-        whole=sum(stack.layers * size for stack, size in sums) + ends,
-        inputs=float(sum(stack.layers * batch.tokens * stack.hidden for stack in model.stacks)) + ends,
-        layer=max(size for _, size in sums),
-        blocks=tuple((stack.layers * count, size) for stack, blocks in each for count, size in blocks),
+        whole=sum(stack.layers * kept for stack, kept in sums) + ends + casts,
+        inputs=sum(stack.layers * batch.tokens * stack.hidden for stack in model.stacks) * size + ends + casts,
+        layer=max(kept for _, kept in sums),
+        blocks=tuple((stack.layers * count, one) for stack, blocks in each for count, one in blocks),
     )
 
 

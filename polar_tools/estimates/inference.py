@@ -31,13 +31,13 @@ def needs(config: Config, model: Architecture, rows: Rows, generation: Generatio
     count = min(AT_A_TIME, max(1, rows.count)) * (generation.num_beams if generation else 1)
     length = rows.longest + (generation.max_new_tokens if generation else 0)
     batch = Batch(count, count, length, min(length, rows.trained_longest), min(count, AT_A_TIME) * rows.trained_longest, True)
-    head = 0.0 if batches.head(config) == "none" else activations.answer_logits(count, batch.columns, batch.trained, model.words)
+    head = 0.0 if batches.head(config) == "none" else activations.answer_logits(count, batch.columns, batch.trained, model.words, width)
     cache = sum(2.0 * stack.layers * batch.tokens * stack.key for stack in model.stacks) if generation else 0.0
     memory = Memory(
         libraries=CUDA if config.gpus else LIBRARIES,
         weights=whole / MIB,
-        activations=LAYERS * batches.layers(config, model, batch).layer * width / MIB,
-        logits=head * width / MIB,
+        activations=LAYERS * batches.layers(config, model, batch).layer / MIB,
+        logits=head / MIB,
         cache=cache * width / MIB,
     )
     return Needs(memory, memory.total if config.gpus == 0 else LIBRARIES + whole / MIB)

@@ -54,11 +54,6 @@ class Sharding:
         return moved + (weights * share if self.offload_param else 0.0)
 
 
-def masters(stage: int, trained: float, width: float) -> float:
-    """Bytes of the float32 copies that DeepSpeed keeps of weights of 16 bits, as a part of the optimizer's state."""
-    return trained / width * 4.0 if stage and width < 4 else 0.0
-
-
 def of(config: Config) -> Sharding:
     """How a training is divided, by the fields that it has."""
     told: dict[str, Any] = config.model_dump(include={"nodes", "nproc_per_node", "deepspeed", "fsdp", "offload_optimizer", "offload_param"})

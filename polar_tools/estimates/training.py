@@ -12,7 +12,7 @@ from polar_tools.estimates.amounts import MIB
 from polar_tools.estimates.architecture import Architecture
 from polar_tools.estimates.batch import Batch, Kept
 from polar_tools.estimates.rows import Rows
-from polar_tools.estimates.sharding import Sharding, masters
+from polar_tools.estimates.sharding import Sharding
 
 if TYPE_CHECKING:
     from polar_tools.methods.base import Config
@@ -92,10 +92,12 @@ class _State:
 
 def needs(config: Config, model: Architecture, rows: Rows, sharding: Sharding, preflight: bool = True) -> Needs:
     """What the training of `config` needs; raises UnknownError for what can't be known."""
-    whole = trained.weights(config, model, batches.has_language_head(config))
-    width = trained.width(config)
-    changed = trained.number(config, model, batches.has_language_head(config)) * width
-    optimizer = trained.states(config, changed) + masters(sharding.stage, changed, width)
+    language = batches.has_language_head(config)
+    whole, width, number = trained.weights(config, model, language), trained.width(config), trained.number(config, model, language)
+    optimizer = trained.states(config, number * width)
+    if sharding.stage and (width < 4 or config.bf16 or config.fp16):  # DeepSpeed's own mixed precision
+        whole, width, optimizer = whole * 2 / trained.TYPE[config.dtype], 2.0, trained.states(config, number * 4) + number * 4
+    changed = number * width
     reference = _reference(config, whole)
     state = _State(
         weights=sharding.weights(whole),
@@ -129,23 +131,21 @@ def _reference(config: Config, whole: float) -> float:
 
 def _steps(config: Config, model: Architecture, batch: Batch, state: _State) -> list[Memory]:
     """Where the forward pass ends: all activations, and the head's logits. Under checkpointing also where a layer is computed again."""
-    width = trained.TYPE[config.dtype]
-    kept = batches.layers(config, model, batch)
-    head = batches.logits(config, model, batch) * width
-    slack = 0.0 if config.gpus else _holes(config, kept, width) / MIB
+    kept, head = batches.layers(config, model, batch), batches.logits(config, model, batch)
+    slack = 0.0 if config.gpus else _holes(config, kept) / MIB
     held = state.gradients if config.gradient_accumulation_steps > 1 else 0.0
     forward = max(held, min(state.head, state.gradients))
     if not config.activation_checkpointing:
-        whole = _of(state, gradients=forward, activations=(kept.whole + WORKING * kept.layer) * width, logits=head)
+        whole = _of(state, gradients=forward, activations=kept.whole + WORKING * kept.layer, logits=head)
         return [_plus(whole, slack=slack)]
-    again = _of(state, gradients=state.gradients, activations=(kept.inputs + (1 + WORKING) * kept.layer) * width)
-    return [_plus(moment, slack=slack) for moment in (_of(state, gradients=forward, activations=kept.inputs * width, logits=head), again)]
+    again = _of(state, gradients=state.gradients, activations=kept.inputs + (1 + WORKING) * kept.layer)
+    return [_plus(moment, slack=slack) for moment in (_of(state, gradients=forward, activations=kept.inputs, logits=head), again)]
 
 
-def _holes(config: Config, kept: Kept, width: float) -> float:
+def _holes(config: Config, kept: Kept) -> float:
     """Bytes that the C library's allocator holds and nobody uses."""
     kind = "adapter" if config.use_peft else "checkpointed" if config.activation_checkpointing else "full"
-    return HELD + HOLES[kind] * sum(count * size * width for count, size in kept.blocks if size * width < MAPPED)
+    return HELD + HOLES[kind] * sum(count * size for count, size in kept.blocks if size < MAPPED)
 
 
 def _update(state: _State) -> Memory:
@@ -163,15 +163,15 @@ def _preflight(config: Config, model: Architecture, rows: Rows, state: _State) -
 
 def _looking(config: Config, model: Architecture, rows: Rows, state: _State, count: int, gradients: float) -> Memory:
     """A preflight's step on so many rows."""
-    width, length = trained.TYPE[config.dtype], max(SHORT, rows.shortest)
+    length = max(SHORT, rows.shortest)
     sequences = count * (2 if config.method in batches.PAIRED else 1)
     share = min(1.0, rows.trained_mean / max(rows.mean, 1.0))
     batch = Batch(count, sequences, length, length, int(sequences * length * share), True)
     kept = batches.layers(config, model, batch)
     layers = kept.inputs + kept.layer if config.activation_checkpointing else kept.whole
-    head = batches.logits(config, model, batch) * width
-    memory = _of(state, optimizer=0.0, gradients=gradients * state.gradients, activations=layers * width, logits=head)
-    return memory if config.gpus else _plus(memory, slack=_holes(config, kept, width) / MIB)
+    head = batches.logits(config, model, batch)
+    memory = _of(state, optimizer=0.0, gradients=gradients * state.gradients, activations=layers, logits=head)
+    return memory if config.gpus else _plus(memory, slack=HELD / MIB)  # of one pass there are few holes yet
 
 
 def _writing(config: Config, model: Architecture, rows: Rows, state: _State) -> Memory:
