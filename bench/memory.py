@@ -19,8 +19,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-WORDS = 4000
-"""Words of the made-up texts; each is a token."""
+WORDS = (
+    *("time year people way day man thing woman life child world school state family student group country problem hand part".split()),
+    *("place case week company system program question work government number night point home water room mother area money".split()),
+    *("story fact month lot right study book eye job word business issue side kind head house service friend father power".split()),
+    *("hour game line end member law car city community name president team minute idea kid body information back parent".split()),
+)
+"""What the made-up texts consist of; each is a token of every tokenizer here."""
 COLUMNS = {
     "sft": ("prompt", "completion"),
     "causal_lm": ("text",),
@@ -192,10 +197,9 @@ def _rows_of(job: Job) -> str:
 def write_rows(job: Job, count: int = 200) -> None:
     """rows/NAME.jsonl: made-up texts, the longest of which have more tokens than the job takes of a row."""
     chance = random.Random(job.length)  # noqa: S311 (it makes texts)
-    words = [f"w{number}" for number in range(WORDS)]
 
     def text(share: float) -> str:
-        return "".join(f" {word}" for word in chance.choices(words, k=int(share * job.length * chance.uniform(0.6, 1.4))))
+        return "".join(f" {word}" for word in chance.choices(WORDS, k=int(share * job.length * chance.uniform(0.6, 1.4))))
 
     shares = {"prompt": 0.6, "completion": 0.5, "chosen": 0.5, "rejected": 0.5}
     file = Path("rows", f"{_rows_of(job)}.jsonl")
@@ -215,7 +219,7 @@ def make_model(name: str) -> None:
     from transformers import PreTrainedTokenizerFast, set_seed
 
     special = ["<pad>", "<s>", "</s>", "<mask>", "<unk>"]
-    vocabulary = {word: number for number, word in enumerate([*special, *(f"w{number}" for number in range(WORDS))])}
+    vocabulary = {word: number for number, word in enumerate([*special, *WORDS])}
     inner = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))  # noqa: S106 (a token of text)
     inner.pre_tokenizer = pre_tokenizers.Whitespace()
     if name.startswith("ba") or name.startswith("be"):
