@@ -19,12 +19,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-WORDS = (
-    *("time year people way day man thing woman life child world school state family student group country problem hand part".split()),
-    *("place case week company system program question work government number night point home water room mother area money".split()),
-    *("story fact month lot right study book eye job word business issue side kind head house service friend father power".split()),
-    *("hour game line end member law car city community name president team minute idea kid body information back parent".split()),
-)
+TEXT = """
+time year people way day man thing woman life child world school state family student group country problem hand part place case week
+company system program question work government number night point home water room mother area money story fact month lot right study
+book eye job word business issue side kind head house service friend father power hour game line end member law car city community name
+"""
+WORDS = TEXT.split()
 """What the made-up texts consist of; each is a token of every tokenizer here."""
 COLUMNS = {
     "sft": ("prompt", "completion"),

@@ -104,7 +104,7 @@ def _adapters(config: Experiment) -> Iterator[Fields]:
 def _lengths(config: Experiment) -> Iterator[Fields]:
     """Shorter rows, in steps of an eighth of a power of two."""
     whole = config.max_length or 131072
-    sizes = [size * 2**power for power in range(14, 2, -1) for size in (8, 7, 6, 5)]
+    sizes = [size * 2**power for power in range(14, -1, -1) for size in (8, 7, 6, 5)]
     side = "cut_left" if config.method in ACCUMULATED else "cut_right"
     cut = {} if config.on_too_long != "fail" else {"on_too_long": side}
     yield from ({"max_length": size, **cut} for size in sizes if size < whole)

@@ -72,19 +72,18 @@ def read(config: Config, tokenized: Path, is_tokenized: bool, prepared: Path, is
 
 def _tokenized(config: Config, report: dict[str, Any]) -> Rows:
     kept, sequences = max(1, report["kept"]), SEQUENCES.get(config.method, 1)
-    longest = report["length"]["max"] if config.max_length is None else min(report["length"]["max"], config.max_length)
-    mean = report["tokens"] / kept
+    mean, longest = report["tokens"] / kept, report["length"]["max"]
     masked = "trained_length" in report
     return Rows(
         count=kept,
         mean=mean,
-        shortest=min(report["length"]["min"], longest),
+        shortest=report["length"]["min"],
         longest=longest,
-        sequences=max(1, round(mean / max(1.0, min(longest, report["length"]["mean"])))) if sequences > 1 else 1,
+        sequences=sequences,
         trained_mean=report["trained_tokens"] / kept if masked else mean,
         trained_longest=report["trained_length"]["max"] if masked else longest * sequences,
         told_by="tokenize",
-    )
+    ).cut(config.max_length)
 
 
 def _prepared(config: Config, report: dict[str, Any], known: int | None) -> Rows:

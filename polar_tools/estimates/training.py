@@ -163,7 +163,7 @@ def _preflight(config: Config, model: Architecture, rows: Rows, state: _State) -
 
 def _looking(config: Config, model: Architecture, rows: Rows, state: _State, count: int, gradients: float) -> Memory:
     """A preflight's step on so many rows."""
-    length = max(SHORT, rows.shortest)
+    length = min(rows.longest, max(SHORT, rows.shortest))
     sequences = count * (2 if config.method in batches.PAIRED else 1)
     share = min(1.0, rows.trained_mean / max(rows.mean, 1.0))
     batch = Batch(count, sequences, length, length, int(sequences * length * share), True)
