@@ -50,7 +50,7 @@ class Job(NamedTuple):
     method: str
     model: str
     length: int
-    """Tokens of the longest row; all others have at least half as many."""
+    """Tokens of the longest row."""
     fields: dict[str, Any]
     preflight: bool = True
 
@@ -59,15 +59,15 @@ LORA = {"use_peft": True, "lora_r": 16}
 CHECKPOINTED = {"activation_checkpointing": True}
 
 JOBS = {
-    "sft-lora": Job("sft", "smollm2", 384, {"per_device_train_batch_size": 4, **LORA}),
+    "sft-lora": Job("sft", "smollm2", 256, {"per_device_train_batch_size": 4, **LORA}),
     "sft-full": Job("sft", "smollm2", 192, {"per_device_train_batch_size": 2}),
-    "sft-checkpointed": Job("sft", "qwen3", 768, {"per_device_train_batch_size": 2, **CHECKPOINTED}),
+    "sft-checkpointed": Job("sft", "qwen3", 640, {"per_device_train_batch_size": 2, **CHECKPOINTED}),
     "causal-bf16": Job("causal_lm", "llama-wide", 512, {"per_device_train_batch_size": 2, "dtype": "bfloat16", "optim": "adafactor"}),
     "classify": Job("classification", "minilm", 256, {"per_device_train_batch_size": 16}),
-    "classify-lora": Job("classification", "bert-wide", 384, {"per_device_train_batch_size": 8, **LORA}),
+    "classify-lora": Job("classification", "bert-wide", 256, {"per_device_train_batch_size": 8, **LORA}),
     "masked": Job("masked_lm", "bert-wide", 256, {"per_device_train_batch_size": 6}),
     "seq2seq": Job("seq2seq", "bart", 320, {"per_device_train_batch_size": 4}),
-    "dpo-lora": Job("dpo", "smollm2", 256, {"per_device_train_batch_size": 2, **LORA}),
+    "dpo-lora": Job("dpo", "smollm2", 128, {"per_device_train_batch_size": 2, **LORA}),
     "embed": Job("sentence_transformer", "minilm", 128, {"per_device_train_batch_size": 32}),
 }
 CALIBRATION = {
@@ -88,6 +88,7 @@ CALIBRATION = {
     "c-sgd": Job("sft", "llama", 256, {"per_device_train_batch_size": 2, "optim": "sgd"}),
     "c-bf16": Job("sft", "llama", 512, {"per_device_train_batch_size": 4, "dtype": "bfloat16"}, False),
     "c-orpo": Job("orpo", "llama", 192, {"per_device_train_batch_size": 4}, False),
+    "c-lora-preflight": Job("sft", "llama", 256, {"per_device_train_batch_size": 2, **LORA}),
     "c-autocast": Job("sft", "llama", 512, {"per_device_train_batch_size": 4, "bf16": True}, False),
 }
 
@@ -158,8 +159,8 @@ def prepare(names: Sequence[str], real: str | None) -> None:
                 shutil.copytree(Path(str(real), REAL[model]), Path("models", model))
             else:
                 make_model(model)
-    for job in jobs.values():
-        write_rows(job)
+    for name, job in jobs.items():
+        write_rows(name, job)
     Path("config.yaml").write_text(json.dumps(_config(jobs)), encoding="utf-8")
     plan = Plan(config.load(Path("config.yaml")))
     plan.settle()
@@ -194,19 +195,20 @@ def _rows_of(job: Job) -> str:
     return f"{job.method}-{job.length}"
 
 
-def write_rows(job: Job, count: int = 200) -> None:
+def write_rows(name: str, job: Job, count: int = 200) -> None:
     """rows/NAME.jsonl: made-up texts, the longest of which have more tokens than the job takes of a row."""
     chance = random.Random(job.length)  # noqa: S311 (it makes texts)
 
     def text(share: float) -> str:
-        return "".join(f" {word}" for word in chance.choices(WORDS, k=int(share * job.length * chance.uniform(0.6, 1.4))))
+        size = chance.uniform(*((0.6, 1.4) if name in CALIBRATION else (0.1, 1.4)))
+        return "".join(f" {word}" for word in chance.choices(WORDS, k=max(4, int(share * job.length * size))))
 
     shares = {"prompt": 0.6, "completion": 0.5, "chosen": 0.5, "rejected": 0.5}
     file = Path("rows", f"{_rows_of(job)}.jsonl")
     file.parent.mkdir(exist_ok=True)
     with file.open("w", encoding="utf-8") as rows:
         for number in range(count):
-            made = {name: number % 2 if name == "label" else text(shares.get(name, 1.0)) for name in COLUMNS[job.method]}
+            made = {column: number % 2 if column == "label" else text(shares.get(column, 1.0)) for column in COLUMNS[job.method]}
             rows.write(json.dumps(made) + "\n")
 
 

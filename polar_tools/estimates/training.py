@@ -171,7 +171,8 @@ def _looking(config: Config, model: Architecture, rows: Rows, state: _State, cou
     layers = kept.inputs + kept.layer if config.activation_checkpointing else kept.whole
     head = batches.logits(config, model, batch)
     memory = _of(state, optimizer=0.0, gradients=gradients * state.gradients, activations=layers, logits=head)
-    return memory if config.gpus else _plus(memory, slack=HELD / MIB)  # of one pass there are few holes yet
+    slack = _holes(config, kept) if config.use_peft else HELD  # a pass or two leaves few holes, but for those of adapters
+    return memory if config.gpus else _plus(memory, slack=slack / MIB)
 
 
 def _writing(config: Config, model: Architecture, rows: Rows, state: _State) -> Memory:
