@@ -116,26 +116,26 @@ def main() -> None:
 
 def _run(jobs: dict[str, Job], real: Path | None) -> None:
     _alone(f"from bench.memory import prepare; prepare({sorted(jobs)!r}, {None if real is None else str(real)!r})")
-    foretold = _foretold()
+    said = foretold()
     print(
         f"{'job':20} {'method':22} {'model':12} {'tokens x rows':>14} {'predicted':>10} {'measured':>9} {'off by':>7}  training alone, step"
     )
     away = []
     for name, job in jobs.items():
         trained(name, job)
-        measured = _measured(name)
-        inside, peak = measured["training"], measured["peak_memory_mb"]
-        away.append(foretold[name] / peak - 1)
+        found = measured(name)
+        inside, peak = found["training"], found["peak_memory_mb"]
+        away.append(said[name] / peak - 1)
         size = f"{job.length} x {job.fields['per_device_train_batch_size']}"
         print(
-            f"{name:20} {job.method:22} {job.model:12} {size:>14} {foretold[name]:7.0f} MB {peak:6} MB {away[-1]:+7.1%}"
+            f"{name:20} {job.method:22} {job.model:12} {size:>14} {said[name]:7.0f} MB {peak:6} MB {away[-1]:+7.1%}"
             f"  {inside['peak_memory_mb']} MB, {inside['seconds_a_step']:.1f} s",
             flush=True,
         )
     print(f"off by {min(away):+.1%} to {max(away):+.1%}; without its sign {sum(map(abs, away)) / len(away):.1%} on average")
 
 
-def _foretold() -> dict[str, float]:
+def foretold() -> dict[str, float]:
     """What `polar-tools plan` says of each training's peak, in MiB."""
     command = [sys.executable, "-m", "polar_tools", "plan", "config.yaml", "--json"]
     told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
@@ -287,7 +287,8 @@ def trained(name: str, job: Job) -> None:
         raise SystemExit(done.stderr or done.stdout)
 
 
-def _measured(name: str) -> dict[str, Any]:
+def measured(name: str) -> dict[str, Any]:
+    """What the manifest of a training says of memory and time."""
     found: dict[str, Any] = json.loads(Path(f"results/{name}/seed0/train/manifest.json").read_bytes())["measured"]
     return found
 

@@ -36,14 +36,14 @@ LAYERS = {
     "gemma2": Layer(10, 2, 2, 4, 1, 0),
     "olmo2": Layer(6, 4, 4, 4, 1, 0),
     "phi3": Layer(6, 4, 3, 4, 1, 0),
-    "gpt2": Layer(5, 2, 2, 5, 1, 2),
+    "gpt2": Layer(4, 2, 2, 5, 1, 2),
     "bert": Layer(4, 2, 2, 2, 1, 2, 3),
     "modernbert": Layer(6, 2, 2, 4, 1, 0, 0),
     "bart": Layer(4, 2, 2, 2, 1, 2),
     "bart-decoder": Layer(7, 4, 4, 2, 2, 2),
     "bert-decoder": Layer(7, 4, 4, 2, 2, 3),
-    "t5": Layer(6, 2, 2, 2, 1, 2),
-    "t5-decoder": Layer(10, 4, 4, 2, 2, 2),
+    "t5": Layer(6, 2, 2, 3, 1, 2),
+    "t5-decoder": Layer(10, 4, 4, 3, 2, 2),
 }
 """By `model_type`, and with `-decoder` behind it for a decoder that also attends to an encoder."""
 LIKE = {
@@ -63,10 +63,8 @@ DROPOUT_OF_SCORES = 3
 
 def layer(stack: Stack) -> tuple[Layer, bool]:
     """What a layer of `stack` keeps; False says that its architecture is not known here, and llama's is taken."""
-    kind, _, side = stack.family.partition("-decoder")
-    named = stack.family.removesuffix("-decoder") if stack.family.endswith("-decoder") else kind
-    suffix = "-decoder" if stack.family.endswith("-decoder") else side
-    known = LAYERS.get(f"{_ALIKE.get(named, named)}{suffix}")
+    kind = stack.family.removesuffix("-decoder")
+    known = LAYERS.get(_ALIKE.get(kind, kind) + stack.family.removeprefix(kind))
     return (LLAMA, False) if known is None else (known, True)
 
 

@@ -170,7 +170,7 @@ class History:
         return how.operations / how.steps / world / self.speed(config)
 
     def _around(self, config: Config, model: Architecture, rows: Rows, preflight: bool) -> float:
-        return START + (START + work.preflight(config, model, rows) / CPU_SPEED if preflight else 0.0)
+        return START + (START + work.preflight(config, model, rows) / self.speed(config) if preflight else 0.0)
 
     def _peaks(self, on_gpu: bool, foretold: Any, measured: Any) -> list[Run]:
         found = []
