@@ -68,8 +68,8 @@ def _given(config: Experiment) -> Fields:
 
 def _options(config: Experiment) -> list[list[Fields]]:
     """Kinds of changes, those first that leave what is learnt as it is; of each kind the mildest first."""
-    kinds = [list(_checkpointing(config)), list(_batches(config)), list(_stages(config)), list(_adapters(config)), list(_lengths(config))]
-    return [kind for kind in kinds if kind]
+    kinds = [_checkpointing(config), _batches(config), _stages(config), _unseen(config), _adapters(config), _lengths(config)]
+    return [kind for kind in map(list, kinds) if kind]
 
 
 def _checkpointing(config: Experiment) -> Iterator[Fields]:
@@ -90,6 +90,11 @@ def _stages(config: Experiment) -> Iterator[Fields]:
     if "deepspeed" in type(config).model_fields and config.gpus:
         for preset in ("zero1", "zero2", "zero3", "zero2-offload", "zero3-offload"):
             yield {"deepspeed": preset}
+
+
+def _unseen(config: Experiment) -> Iterator[Fields]:
+    if config.preflight:
+        yield {"preflight": False}
 
 
 def _adapters(config: Experiment) -> Iterator[Fields]:

@@ -41,7 +41,7 @@ def _too_large(planned: Planned, one: Estimate, spec: ExperimentSpec, limit: flo
     if not isinstance(spec, TrainSpec):
         yield "  nothing that could be changed in a training changes this"
         return
-    found = changes.fitting(partial(planned.of, one.path), spec.experiment, _on_device, limit)
+    found = changes.fitting(partial(planned.of, one.path), planned.experiment(one.path, spec), _on_device, limit)
     for change in found:
         fits = shown_memory(change.estimate.device.total) if change.estimate.device else ""
         yield f"  it would fit with {change}  ({fits})"
@@ -75,9 +75,10 @@ def _shorter(planned: Planned, total: float, hours: float) -> Iterator[str]:
         own = sum(one.gpu_hours or 0.0 for one in runs)
         spec = planned.plan.artifacts[runs[0].path].spec
         if isinstance(spec, TrainSpec):
-            for fields in _savings(spec.experiment, own, total, hours):
+            config = planned.experiment(runs[0].path, spec)
+            for fields in _savings(config, own, total, hours):
                 try:
-                    changed = type(spec.experiment).model_validate({**spec.experiment.model_dump(exclude_defaults=True), **fields})
+                    changed = type(config).model_validate({**config.model_dump(exclude_defaults=True), **fields})
                 except ValueError:
                     continue
                 found = sum(planned.of(one.path, changed).gpu_hours or 0.0 for one in runs)

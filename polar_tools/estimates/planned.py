@@ -86,8 +86,8 @@ class Planned:
     def of(self, path: str, experiment: Experiment | None = None) -> Estimate:
         """Of one artifact; `experiment` takes the place of the one in its spec."""
         spec = self.plan.artifacts[path].spec
-        if isinstance(spec, ExperimentSpec) and experiment is not None:
-            spec = spec.model_copy(update={"experiment": experiment})
+        if isinstance(spec, ExperimentSpec):
+            spec = spec.model_copy(update={"experiment": experiment or self.experiment(path, spec)})
         found = Estimate(path, spec.stage)
         if isinstance(spec, TrainSpec):
             self._training(found, spec)
@@ -96,6 +96,11 @@ class Planned:
         else:
             self._other(found, spec)
         return found
+
+    def experiment(self, path: str, spec: ExperimentSpec) -> Experiment:
+        """The experiment in a spec, with what only the plan reads."""
+        told = self.plan.config.experiments.get(path.split("/")[1])
+        return spec.experiment if told is None else spec.experiment.model_copy(update={"preflight": told.preflight})
 
     def model(self, payload: str) -> Architecture:
         """The architecture of the model in a payload, which may not be there yet; raises UnknownError where nothing tells it."""
@@ -126,7 +131,6 @@ class Planned:
     def _training(self, found: Estimate, spec: TrainSpec) -> None:
         config, how = spec.experiment, sharding.of(spec.experiment)
         found.method, found.gpus = config.method, how.world if config.gpus else 0
-        preflight = self._has_preflight(found.path)
         try:
             model = self.model(config.model)
             if not activations.layer(model.stacks[0])[1]:
@@ -139,13 +143,8 @@ class Planned:
             return
         found.notes.append(f"tokens by {rows.told_by}")
         found.set("tokens", lambda: work.of(config, model, rows, how.world).tokens)
-        found.set("needs", lambda: self.history.memory(config, training.needs(config, model, rows, how, preflight)))
-        found.set("seconds", lambda: self.history.seconds(config, model, rows, preflight))
-
-    def _has_preflight(self, path: str) -> bool:
-        """Whether an experiment's trainings look before they begin."""
-        experiment = self.plan.config.experiments.get(path.split("/")[1])
-        return experiment is None or experiment.preflight
+        found.set("needs", lambda: self.history.memory(config, training.needs(config, model, rows, how, config.preflight)))
+        found.set("seconds", lambda: self.history.seconds(config, model, rows, config.preflight))
 
     def _measuring(self, found: Estimate, spec: EvaluateSpec | RankSpec) -> None:
         config, generation = spec.experiment, spec.generation if isinstance(spec, EvaluateSpec) else None
@@ -178,12 +177,19 @@ class Planned:
         if isinstance(spec, MirrorSpec):
             found.set("disk_mb", lambda: disk.mirror(spec))
         elif isinstance(spec, TokenizeSpec):
-            rows: Callable[[], Rows] = lambda: self.rows(spec.experiment, f"{found.path}/{spec.PAYLOAD}", self.model(spec.experiment.model))  # noqa: E731
-            found.set("tokens", lambda: rows().tokens)
-            found.set("disk_mb", lambda: disk.tokens(rows()))
+            self._tokens(found, spec)
         else:
             found.unknown["disk_mb"] = "depends on rows that nobody has counted yet"
         found.set("seconds", lambda: self.history.same_stage(spec.stage, "seconds"))
+
+    def _tokens(self, found: Estimate, spec: TokenizeSpec) -> None:
+        """Tokens that are not made yet, by the characters of the rows."""
+        try:
+            rows = self.rows(spec.experiment, f"{found.path}/{spec.PAYLOAD}", self.model(spec.experiment.model))
+        except UnknownError as reason:
+            found.unknown |= dict.fromkeys(("tokens", "disk_mb"), str(reason))
+            return
+        found.tokens, found.disk_mb = rows.tokens, disk.tokens(rows)
 
 
 def _in_source(spec: MirrorSpec) -> Architecture:

@@ -80,6 +80,8 @@ class Needs:
 class _State:
     """Bytes on a device that don't depend on the batch."""
 
+    whole: float
+    """All weights, on whatever devices they are."""
     weights: float
     reference: float
     gradients: float
@@ -88,35 +90,45 @@ class _State:
     """The gradient of the language model's head."""
     largest: float
     """The largest weight that is trained."""
+    moved: float
+    """MiB of a node's memory that hold what was moved there from devices."""
 
 
 def needs(config: Config, model: Architecture, rows: Rows, sharding: Sharding, preflight: bool = True) -> Needs:
     """What the training of `config` needs; raises UnknownError for what can't be known."""
+    state = _state(config, model, sharding)
+    moments = _steps(config, model, batches.largest(config, rows, config.per_device_train_batch_size), state)
+    moments.append(_update(state))
+    if preflight:  # in one process, which divides nothing
+        moments += _preflight(config, model, rows, _state(config, model, Sharding()))
+    if config.method in batches.WRITING:
+        moments.append(_writing(config, model, rows, state))
+    fullest = max(moments, key=lambda memory: memory.total)
+    if config.gpus == 0:
+        device = _plus(fullest, libraries=LIBRARIES)
+        return Needs(device, device.total * sharding.here + state.moved)
+    device = _plus(fullest, libraries=CUDA, slack=SPARE_ON_GPU * fullest.total)
+    return Needs(device, (LIBRARIES + state.whole / MIB) * sharding.here + state.moved)
+
+
+def _state(config: Config, model: Architecture, sharding: Sharding) -> _State:
+    """What each device holds whatever the batch is."""
     language = batches.has_language_head(config)
     whole, width, number = trained.weights(config, model, language), trained.width(config), trained.number(config, model, language)
     optimizer = trained.states(config, number * width)
     if sharding.stage and (width < 4 or config.bf16 or config.fp16):  # DeepSpeed's own mixed precision
         whole, width, optimizer = whole * 2 / trained.TYPE[config.dtype], 2.0, trained.states(config, number * 4) + number * 4
-    changed = number * width
-    reference = _reference(config, whole)
-    state = _State(
+    largest = 0.0 if config.use_peft else model.words * model.hidden * width
+    return _State(
+        whole=whole,
         weights=sharding.weights(whole),
-        reference=sharding.weights(reference),
-        gradients=sharding.gradients(changed),
+        reference=sharding.weights(_reference(config, whole)),
+        gradients=sharding.gradients(number * width),
         optimizer=sharding.optimizer(optimizer),
-        head=0.0 if config.use_peft or batches.head(config) == "none" else model.words * model.hidden * width,
-        largest=0.0 if config.use_peft else model.words * model.hidden * width,
+        head=0.0 if batches.head(config) == "none" else largest,
+        largest=largest,
+        moved=sharding.on_host(whole, number * width, optimizer) / MIB,
     )
-    moments = _steps(config, model, batches.largest(config, rows, config.per_device_train_batch_size), state)
-    moments += [_update(state), *(_preflight(config, model, rows, state) if preflight else [])]
-    moments += [_writing(config, model, rows, state)] if config.method in batches.WRITING else []
-    fullest = max(moments, key=lambda memory: memory.total)
-    moved = sharding.on_host(whole, changed, optimizer) / MIB
-    if config.gpus == 0:
-        device = _plus(fullest, libraries=LIBRARIES)
-        return Needs(device, device.total * sharding.here + moved)
-    device = _plus(fullest, libraries=CUDA, slack=SPARE_ON_GPU * fullest.total)
-    return Needs(device, (LIBRARIES + whole / MIB) * sharding.here + moved)
 
 
 def _reference(config: Config, whole: float) -> float:
