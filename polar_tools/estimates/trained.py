@@ -49,6 +49,13 @@ def states(config: Config, trained: float) -> float:
     raise UnknownError(f"what `optim: {name}` remembers depends on its settings, and isn't known here")
 
 
+def computed(config: Config, largest: float) -> float:
+    """Bytes that an optimizer computes beside a weight of `largest` bytes: two numbers of each. transformers' Adafactor does so in float32,
+    with copies of the weight and its gradient.
+    """
+    return largest * (8.0 if config.optim == "adafactor" and width(config) < 4 else 2.0)
+
+
 def width(config: Config) -> float:
     """Bytes of a weight that is trained. peft holds adapters on a base of 16 bits in float32."""
     return 4.0 if config.use_peft else TYPE[config.dtype]

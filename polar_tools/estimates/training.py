@@ -32,6 +32,8 @@ HELD is held in any case. Gradients that come to lie in what recomputed layers l
 their layers left, make most.
 """
 HELD = 60 * MIB
+RETAINED = 0.6
+"""What of small activations the allocator keeps when they are gone: a share of what a step keeps."""
 WORKING = 0.2
 """What the backward pass of a layer holds besides, as a share of what the layer kept."""
 SPARE_ON_GPU = 0.05
@@ -97,8 +99,9 @@ class _State:
 def needs(config: Config, model: Architecture, rows: Rows, sharding: Sharding, preflight: bool = True) -> Needs:
     """What the training of `config` needs; raises UnknownError for what can't be known."""
     state = _state(config, model, sharding)
-    moments = _steps(config, model, batches.largest(config, rows, config.per_device_train_batch_size), state)
-    moments.append(_update(state))
+    batch = batches.largest(config, rows, config.per_device_train_batch_size)
+    moments = _steps(config, model, batch, state)
+    moments.append(_update(config, state, batches.layers(config, model, batch)))
     if preflight:  # in one process, which divides nothing
         moments += _preflight(config, model, rows, _state(config, model, Sharding()))
     if config.method in batches.WRITING:
@@ -160,9 +163,11 @@ def _holes(config: Config, kept: Kept) -> float:
     return HELD + HOLES[kind] * sum(count * size for count, size in kept.blocks if size < MAPPED)
 
 
-def _update(state: _State) -> Memory:
-    """The optimizer's step: all gradients, and what is computed of the largest weight."""
-    return _plus(_of(state, gradients=state.gradients, activations=2 * state.largest), slack=HELD / MIB)
+def _update(config: Config, state: _State, kept: Kept) -> Memory:
+    """The optimizer's step: all gradients, what is computed of the largest weight, and what the layers' activations left behind."""
+    memory = _of(state, gradients=state.gradients, activations=trained.computed(config, state.largest))
+    left = RETAINED * sum(count * size for count, size in kept.blocks if size < MAPPED)
+    return memory if config.gpus else _plus(memory, slack=(HELD + left) / MIB)
 
 
 def _preflight(config: Config, model: Architecture, rows: Rows, state: _State) -> list[Memory]:
