@@ -62,7 +62,7 @@ JOBS = {
     "sft-lora": Job("sft", "smollm2", 256, {"per_device_train_batch_size": 4, **LORA}),
     "sft-full": Job("sft", "smollm2", 192, {"per_device_train_batch_size": 2}),
     "sft-checkpointed": Job("sft", "qwen3", 640, {"per_device_train_batch_size": 2, **CHECKPOINTED}),
-    "causal-bf16": Job("causal_lm", "llama-wide", 512, {"per_device_train_batch_size": 2, "dtype": "bfloat16", "optim": "adafactor"}),
+    "causal-summed": Job("causal_lm", "llama-wide", 384, {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}),
     "classify": Job("classification", "minilm", 256, {"per_device_train_batch_size": 16}),
     "classify-lora": Job("classification", "bert-wide", 256, {"per_device_train_batch_size": 8, **LORA}),
     "masked": Job("masked_lm", "bert-wide", 256, {"per_device_train_batch_size": 6}),
@@ -89,6 +89,7 @@ CALIBRATION = {
     "c-bf16": Job("sft", "llama", 512, {"per_device_train_batch_size": 4, "dtype": "bfloat16"}, False),
     "c-orpo": Job("orpo", "llama", 192, {"per_device_train_batch_size": 4}, False),
     "c-lora-preflight": Job("sft", "llama", 256, {"per_device_train_batch_size": 2, **LORA}),
+    "c-adafactor": Job("causal_lm", "llama-wide", 512, {"per_device_train_batch_size": 2, "dtype": "bfloat16", "optim": "adafactor"}),
     "c-autocast": Job("sft", "llama", 512, {"per_device_train_batch_size": 4, "bf16": True}, False),
 }
 
@@ -144,7 +145,7 @@ def foretold() -> dict[str, float]:
 
 def _alone(code: str) -> None:
     """Run it in a process of its own, so that this one stays small."""
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)})
 
 
 def prepare(names: Sequence[str], real: str | None) -> None:
@@ -221,7 +222,10 @@ def make_model(name: str) -> None:
     from transformers import PreTrainedTokenizerFast, set_seed
 
     special = ["<pad>", "<s>", "</s>", "<mask>", "<unk>"]
-    vocabulary = {word: number for number, word in enumerate([*special, *WORDS])}
+    set_seed(0)
+    model = MODELS[name]()
+    fillers = (f"w{number}" for number in range(model.config.vocab_size - len(special) - len(WORDS)))  # a random model guesses any
+    vocabulary = {word: number for number, word in enumerate([*special, *WORDS, *fillers])}
     inner = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))  # noqa: S106 (a token of text)
     inner.pre_tokenizer = pre_tokenizers.Whitespace()
     if name.startswith("ba") or name.startswith("be"):
@@ -229,8 +233,7 @@ def make_model(name: str) -> None:
         inner.post_processor = processors.TemplateProcessing(single="<s> $A </s>", pair=pair, special_tokens=[("<s>", 1), ("</s>", 2)])
     marks = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "mask_token": "<mask>", "unk_token": "<unk>"}
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, **marks)
-    set_seed(0)
-    for part in (MODELS[name](), tokenizer):
+    for part in (model, tokenizer):
         part.save_pretrained(Path("models", name))
 
 

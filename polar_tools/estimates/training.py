@@ -34,6 +34,8 @@ their layers left, make most.
 HELD = 60 * MIB
 RETAINED = 0.6
 """What of small activations the allocator keeps when they are gone: a share of what a step keeps."""
+UNFILLED = 0.9
+"""What stays of a preflight's gradients where no optimizer's memory takes their place."""
 WORKING = 0.2
 """What the backward pass of a layer holds besides, as a share of what the layer kept."""
 SPARE_ON_GPU = 0.05
@@ -102,10 +104,12 @@ def needs(config: Config, model: Architecture, rows: Rows, sharding: Sharding, p
     batch = batches.largest(config, rows, config.per_device_train_batch_size)
     moments = _steps(config, model, batch, state)
     moments.append(_update(config, state, batches.layers(config, model, batch)))
-    if preflight:  # in one process, which divides nothing
-        moments += _preflight(config, model, rows, _state(config, model, Sharding()))
     if config.method in batches.WRITING:
         moments.append(_writing(config, model, rows, state))
+    if preflight:  # in one process, which divides nothing
+        alone = _state(config, model, Sharding())
+        moments = [_plus(moment, slack=_left_behind(config, alone)) for moment in moments]
+        moments += _preflight(config, model, rows, alone)
     fullest = max(moments, key=lambda memory: memory.total)
     if config.gpus == 0:
         device = _plus(fullest, libraries=LIBRARIES)
@@ -176,6 +180,13 @@ def _preflight(config: Config, model: Architecture, rows: Rows, state: _State) -
     if "accumulation" in discovery.load("methods", config.method).CHECKS:
         moments.append((LOOKED_AT // 2, 2.0))
     return [_looking(config, model, rows, state, count, gradients) for count, gradients in moments]
+
+
+def _left_behind(config: Config, state: _State) -> float:
+    """MiB that a preflight's two gradients leave to the training, and that its optimizer's memory doesn't come to fill."""
+    if config.gpus or "accumulation" not in discovery.load("methods", config.method).CHECKS:
+        return 0.0
+    return UNFILLED * max(0.0, 2 * state.gradients - state.optimizer) / MIB
 
 
 def _looking(config: Config, model: Architecture, rows: Rows, state: _State, count: int, gradients: float) -> Memory:
