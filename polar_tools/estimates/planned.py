@@ -135,6 +135,8 @@ class Planned:
             model = self.model(config.model)
             if not activations.layer(model.stacks[0])[1]:
                 found.notes.append(f"layers of {model.stacks[0].family} counted as a llama's")
+            if "vision_config" in model.told:
+                found.notes.append("activations of the part that sees pictures are not counted")
             found.set("disk_mb", lambda: disk.training(config, model))
             rows = self.rows(config, spec.tokenizer, model)
         except UnknownError as reason:
