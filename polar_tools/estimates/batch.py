@@ -81,7 +81,7 @@ def has_language_head(config: Config) -> bool:
     return str(discovery.load("methods", config.method).MODEL_CLASS) not in ("AutoModel", "AutoModelForSequenceClassification")
 
 
-def logits(config: Config, model: Architecture, batch: Batch) -> float:
+def logits(config: Config, model: Architecture, batch: Batch, backward: bool = True) -> float:
     """Bytes that the head makes for a batch, at the most."""
     kind, size = head(config), 2.0 if config.bf16 or config.fp16 else activations.BYTES[config.dtype]
     if kind == "none":
@@ -89,7 +89,7 @@ def logits(config: Config, model: Architecture, batch: Batch) -> float:
     if kind == "answer":
         return activations.answer_logits(batch.sequences, batch.columns, batch.trained, model.words, size)
     if kind == "fused":
-        return activations.fused_logits(batch.tokens, model.words, size, bool(config.gpus))
+        return activations.fused_logits(batch.tokens, model.words, size, bool(config.gpus), backward)
     tokens = batch.sequences * _length(batch, model.stacks[-1]) if model.is_encoder_decoder else batch.tokens
     return activations.full_logits(tokens, model.words, size)
 
