@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 PAIRED = ("dpo", "orpo", "reward", "sentence_transformer")
 """Methods that send two sequences of each row through the model."""
+APART = {"sentence_transformer": 2}
+"""Methods that send the texts of a row through the model one after another, and how many these are."""
 HEADS = {
     **dict.fromkeys(("sft", "causal_lm", "multimodal", "orpo"), "answer"),
     **dict.fromkeys(("dpo", "kto", "grpo", "rloo"), "fused"),
@@ -122,11 +124,12 @@ def layers(config: Config, model: Architecture, batch: Batch) -> Kept:
     sums = [(stack, sum(count * one for count, one in blocks)) for stack, blocks in each]
     ends = 3.0 * batch.tokens * model.hidden * size
     casts = 2.0 * (model.parameters - model.embeddings) if mixed and config.dtype == "float32" else 0.0  # of weights, for a step
+    passes = APART.get(config.method, 1)
     return Kept(
         whole=sum(stack.layers * kept for stack, kept in sums) + ends + casts,
         inputs=sum(stack.layers * batch.tokens * stack.hidden for stack in model.stacks) * size + ends + casts,
         layer=max(kept for _, kept in sums),
-        blocks=tuple((stack.layers * count, one) for stack, blocks in each for count, one in blocks),
+        blocks=tuple((stack.layers * count * passes, one / passes) for stack, blocks in each for count, one in blocks),
     )
 
 
