@@ -49,8 +49,8 @@ def note(what: str, rows: int) -> None:
 
 
 def in_batches(
-    what: str, rows: Sequence[Row], most: int, work: Callable[[Sequence[Row]], Sequence[Result]], smaller: str
-) -> Iterator[tuple[Sequence[Row], Sequence[Result]]]:
+    what: str, rows: Sequence[Row], most: int, work: Callable[[Sequence[Row]], Result], smaller: str
+) -> Iterator[tuple[Sequence[Row], Result]]:
     """What `work` makes of `rows`, in batches of `most` or, once memory ran out, of half as many, and so on.
 
     Raises WorldError, which says with `smaller` what would help, where a single row is too much.
@@ -72,3 +72,18 @@ def in_batches(
             most = (len(batch) + 1) // 2
             free()
             note(what, most)
+
+
+def at_most(what: str, rows: int, work: Callable[[int], Result], smaller: str) -> Result:
+    """What `work` makes with at most so many rows at a time, which it is told; as `in_batches`, where a library makes the batches."""
+    while True:
+        try:
+            return work(rows)
+        except Exception as error:
+            if not ran_out(error):
+                raise
+            if rows == 1:
+                raise WorldError(f"memory ran out while {what}, with a single row: {smaller}") from error
+        rows //= 2
+        free()
+        note(what, rows)

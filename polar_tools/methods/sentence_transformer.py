@@ -271,4 +271,9 @@ def _place(row: base.Row, documents: Sequence[str], index: dict[str, int], simil
 
 
 def _embedded(model: SentenceTransformer, texts: Sequence[str], prompt: str | None) -> Tensor:
-    return model.encode(texts, prompt=prompt or "", convert_to_tensor=True, show_progress_bar=False)
+    from polar_tools import inference, memory
+
+    def embedded(rows: int) -> Tensor:
+        return model.encode(texts, prompt=prompt or "", batch_size=rows, convert_to_tensor=True, show_progress_bar=False)
+
+    return memory.at_most("embedding", 2 * inference.BATCH, embedded, inference.SMALLER)
