@@ -11,6 +11,7 @@ from polar_tools import config as configs
 from polar_tools.plan import Plan
 from polar_tools.specs import TrainSpec, thaw
 from polar_tools.stages import train
+from polar_tools.training import session
 from tests import learning
 
 CONFIG = """\
@@ -54,7 +55,8 @@ def spec(experiment: str = "say", **fields: Any) -> TrainSpec:
 
 def trainer(folder: Path, experiment: str = "say", **fields: Any) -> Any:
     """The trainer of an experiment with these fields, not yet started."""
-    return train._build(spec(experiment, **fields), folder)
+    told = spec(experiment, **fields)
+    return session._build(told, told.experiment, folder)
 
 
 def trained(folder: Path, experiment: str = "say", **fields: Any) -> dict[str, Any]:

@@ -36,6 +36,8 @@ JUDGING = ("reduce_lr_on_plateau", "greedy")
 """Schedules that look at how an evaluation went."""
 OURS = ("output_dir", "seed", "use_cpu", "report_to", "disable_tqdm", "logging_nan_inf_filter")
 """What the stage says to every trainer."""
+NOT_THEIRS = {"logging_nan_inf_filter": False, "auto_find_batch_size": False}
+"""What transformers would do in a way that hides a broken loss, or changes the batch."""
 
 
 class Config(Running, Optimizing, Adapting, Loading, Material):
@@ -110,7 +112,7 @@ def arguments(cls: "type[TrainingArguments]", config: Config, **run: Any) -> "Tr
     extra = signatures.checked(cls, config.extra_args, "extra_args", taken)
     same = {name: getattr(config, name) for name in fields if name in known}
     try:
-        return cls(**{**same, "metric_for_best_model": config.best_metric(), "logging_nan_inf_filter": False, **extra, **run})
+        return cls(**{**same, "metric_for_best_model": config.best_metric(), **NOT_THEIRS, **extra, **run})
     except (ValueError, ImportError) as error:
         raise ConfigError(f"{cls.__name__} refuses these settings: {error}") from error
 

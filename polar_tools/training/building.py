@@ -65,6 +65,7 @@ def trainer(
         use_cpu=config.gpus == 0,
         report_to="none",
         disable_tqdm=True,
+        save_total_limit=None,  # which deletes before the newer is whole; see training/saving.py
     )
     if config.label_smoothing_factor and type(made).compute_loss is not BaseTrainer.compute_loss:
         raise ConfigError(f"label_smoothing_factor: {config.method} computes its loss itself and doesn't read it")
