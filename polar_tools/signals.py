@@ -54,7 +54,7 @@ def out_of_time() -> bool:
 @contextmanager
 def listening() -> Iterator[None]:
     """While this lasts, a signal ends the work with status 75. Only the main thread can listen; in others nothing changes."""
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or _wish.process == os.getpid():
         yield
         return
     _wish.by, _wish.patient, _wish.process = None, False, os.getpid()
@@ -64,6 +64,7 @@ def listening() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        _wish.by, _wish.process = None, 0
 
 
 @contextmanager

@@ -43,8 +43,10 @@ class Reschedule(TrainerCallback):
         """The optimizer holds the rate with which the shorter one ended, often 0. Schedules that look at evaluations have no other."""
         if not isinstance(lr_scheduler, LambdaLR):
             return
-        for group, rate, make in zip(optimizer.param_groups, lr_scheduler.base_lrs, lr_scheduler.lr_lambdas, strict=True):
-            group["lr"] = rate * make(state.global_step)
+        rates = [rate * make(state.global_step) for rate, make in zip(lr_scheduler.base_lrs, lr_scheduler.lr_lambdas, strict=True)]
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        lr_scheduler._last_lr = rates  # what is logged
 
 
 def found(config: Config, folder: Path, origin: Origin) -> tuple[Path | None, Origin]:
