@@ -25,7 +25,8 @@ def run(spec: TrainSpec, folder: Path, data_collator: Any = None) -> tuple[dict[
     """
     from polar_tools.training import micro_batch
 
-    trainer, origin = _trained(spec, folder, data_collator)
+    with signals.listening():  # as one of several processes, which no command has told to
+        trainer, origin = _trained(spec, folder, data_collator)
     facts = {"seed": spec.seed, **modeling.loaded(trainer.model, spec.experiment), **_told(trainer, spec.experiment)}
     if origin.went_on_from:
         facts["went_on_from"] = list(origin.went_on_from)
@@ -67,7 +68,7 @@ def _trained(spec: TrainSpec, folder: Path, data_collator: Any) -> tuple[Trainer
 
 def _train(trainer: Trainer, config: Config, checkpoint: Path | None, origin: Origin) -> None:
     """Train, from `checkpoint` if there is one."""
-    from polar_tools.training import resuming, saving, stopping
+    from polar_tools.training import progress, resuming, saving, stopping
 
     running = saving.watch(trainer, origin, config.save_total_limit)
     if checkpoint is not None:
@@ -76,7 +77,7 @@ def _train(trainer: Trainer, config: Config, checkpoint: Path | None, origin: Or
         if checkpoint.parent != Path(trainer.args.output_dir) and origin.went_on_from:
             trainer.add_callback(resuming.Reschedule())
     try:
-        with signals.saving_first():
+        with signals.saving_first(), progress.shown(trainer):
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     except resuming.AlreadyFinishedError:
         if checkpoint is not None and checkpoint.parent != Path(trainer.args.output_dir):

@@ -1,10 +1,13 @@
 """Training loses no work: what it goes on from, how it stops when it is told to, and what it does where disk or memory end."""
 
+import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -435,3 +438,25 @@ def test_evaluation_with_fewer_rows_predicts_the_same(monkeypatch: pytest.Monkey
     monkeypatch.setattr(LlamaForCausalLM, "forward", lambda *args, **named: (_ for _ in ()).throw(MemoryError()))
     with pytest.raises(WorldError, match="memory ran out while measuring losses, with a single row: set a shorter max_length"):
         inference.reference_losses(model, examples)
+
+
+# Who watches
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_bar_shows_steps_time_loss_and_speed_at_a_terminal_and_plain_lines_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    trained(tmp_path / "t", **EVERY_STEP)
+    shown = terminal.getvalue()
+    assert re.search(r"100%.*4/4 \[\d\d:\d\d<\d\d:\d\d, .*step.*, loss \d\.\d{4}, [\d,]+ tokens/s\]", shown)
+    assert "step 4/4  loss" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "stderr", log := io.StringIO())
+    trained(tmp_path / "u", **EVERY_STEP)
+    assert "tokens/s" not in log.getvalue()
+    assert "step 4/4  loss" in capsys.readouterr().out
