@@ -224,6 +224,7 @@ OF_THE_OPTIMIZER = ("adam_beta1", "adam_beta2", "adam_epsilon")
 OF_THE_STAGE = (
     *("method", "do_train", "do_eval", "is_resume", "resume_from_checkpoint", "merge_adapter", "attn_fallback"),
     *("metric_for_best_model", "early_stopping_patience", "early_stopping_threshold"),
+    *("auto_find_batch_size", "save_total_limit", "extend_training"),
 )
 """Fields that train reads itself."""
 BY_OTHER_NAMES = (
