@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import sys
+from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -21,9 +22,14 @@ PRELOADED = [
 
 def start(*words: str, cwd: Path, output: Path, **environment: str) -> BaseProcess:
     """Start `polar-tools WORDS`; what it says is added to the file `output`. Its status is that of the process."""
+    return started(_run, words, str(cwd), str(output), environment)
+
+
+def started(work: Callable[..., None], *told: object) -> BaseProcess:
+    """Start `work` in such a process."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    process = context.Process(target=_run, args=(words, str(cwd), str(output), environment))
+    process = context.Process(target=work, args=told)
     process.start()
     return process
 

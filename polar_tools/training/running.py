@@ -50,7 +50,8 @@ class Running(TrainerCallback):
         """The trainer has just set all of it to nothing."""
         if self.checkpoint is None or not (file := self._file(self.checkpoint)).is_file():
             return
-        kept = torch.load(file, map_location=args.device, weights_only=True)
+        place = "cpu" if args.device.type == "cpu" else args.device  # one of several processes calls it cpu:1, which can't be loaded to
+        kept = torch.load(file, map_location=place, weights_only=True)
         smaller = kept.pop("rows") != args.per_device_train_batch_size
         restore(self.trainer, {name: value for name, value in kept.items() if not (smaller and name in PER_BATCH)})
 
@@ -67,7 +68,7 @@ def _plain(value: Any) -> Any:
 def _like(there: Any, value: Any) -> Any:
     """`value` in dictionaries that make what isn't there as those of `there` do."""
     if not isinstance(there, dict):
-        return value
+        return value.to(there.device) if isinstance(there, torch.Tensor) else value
     made = copy.copy(there)
     made.clear()
     factory = there.default_factory if isinstance(there, defaultdict) else None

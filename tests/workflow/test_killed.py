@@ -2,6 +2,8 @@
 
 import contextlib
 import hashlib
+import json
+import os
 import random
 import shutil
 import signal
@@ -128,3 +130,85 @@ def test_twenty_kills_change_nothing(ready: Path, untouched: dict[str, str], tmp
     print(f"{while_saving} kills while a checkpoint was being written; gone on {said.count('going on from')} times")
     assert while_saving >= 4
     assert said.count("going on from") >= 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_command_that_is_told_to_stop_says_so_with_75_and_goes_on(
+    number: signal.Signals, ready: Path, untouched: dict[str, str], tmp_path: Path
+) -> None:
+    project = Path(shutil.copytree(ready, tmp_path / "project"))
+    process = train(project)
+    wait_for(process, project / TRAIN / ".lock")
+    os.kill(process.pid or 0, number)  # while it loads
+    process.join(60)
+    assert process.exitcode == 75
+    assert f"stopped by {number.name}; nothing unfinished counts as done" in (project / "said.txt").read_text()
+    process = train(project)
+    wait_for(process, project / TRAIN / "checkpoints/checkpoint-3/complete")
+    os.kill(process.pid or 0, number)
+    process.join(60)
+    assert process.exitcode == 75
+    assert f"error: stopped by {number.name}: step " in (project / "said.txt").read_text()
+    assert not (project / TRAIN / ".lock").exists()
+    assert finished(project) == untouched
+
+
+def wait_for(process: BaseProcess, file: Path) -> None:
+    began = time.monotonic()
+    while not file.exists():
+        assert process.is_alive() and time.monotonic() - began < 120
+        time.sleep(0.002)
+
+
+@pytest.mark.slow
+def test_preflight_is_ended_at_once(ready: Path, tmp_path: Path) -> None:
+    project = Path(shutil.copytree(ready, tmp_path / "project"))
+    process = forked.start("train", TRAIN, cwd=project, output=project / "said.txt")
+    wait_for(process, project / TRAIN / "train.log")
+    time.sleep(0.5)
+    os.kill(process.pid or 0, signal.SIGTERM)
+    process.join(60)
+    assert process.exitcode == 75
+    assert not (project / TRAIN / "checkpoints").exists()
+
+
+VOCABULARY, SPARE = 150_000, 700 * 2**20
+"""Words of a model whose logits for 32 rows take more than so many bytes."""
+
+
+def train_in_little_memory(project: str) -> None:
+    """Train on 32 rows at a time, in an address space that is hardly larger than what is in use."""
+    import resource
+
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from polar_tools.specs import TrainSpec, thaw
+    from polar_tools.training import session
+
+    os.chdir(project)
+    torch.set_num_threads(1)
+    spec = thaw(Path(f"{TRAIN}/spec.json").read_bytes(), "spec.json")
+    assert isinstance(spec, TrainSpec)
+    LlamaForCausalLM(
+        LlamaConfig(vocab_size=VOCABULARY, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2)
+    ).save_pretrained("large")
+    more = {"per_device_train_batch_size": 32, "gradient_accumulation_steps": 1, "max_steps": 2, "model": "large", "eval_strategy": "no"}
+    spec = spec.model_copy(update={"experiment": spec.experiment.model_copy(update={**more, "eval_datasets": {}})})
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + SPARE, resource.RLIM_INFINITY))
+    recorded, measured = session.run(spec, Path("little"))
+    Path("found.json").write_text(json.dumps({"steps": recorded["steps"], **measured["memory_ran_out"]["went_on_with"]}))
+
+
+@pytest.mark.slow
+def test_memory_of_the_machine_that_runs_out_halves_the_batch(ready: Path, tmp_path: Path) -> None:
+    project = Path(shutil.copytree(ready, tmp_path / "project"))
+    (project / "little").mkdir()
+    process = forked.started(train_in_little_memory, str(project))
+    process.join(300)
+    found = json.loads((project / "found.json").read_bytes())
+    assert found["steps"] == 2
+    assert found["per_device_train_batch_size"] in (4, 8, 16)
+    assert found["per_device_train_batch_size"] * found["gradient_accumulation_steps"] == 32
