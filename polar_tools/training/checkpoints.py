@@ -6,6 +6,7 @@ The marker also says of which training it is, so that none goes on from another'
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,9 @@ def mark(folder: Path, origin: Origin, exact: bool) -> None:
         onto_disk(path)
     for path in [folder, *(below for below in folder.rglob("*") if below.is_dir()), folder.parent]:
         onto_disk(path)
-    told = {name: {"size": path.stat().st_size, "sha256": sha256_of(path)} for name, path in files.items()}
+    with ThreadPoolExecutor() as pool:
+        hashes = list(pool.map(sha256_of, files.values()))
+    told = {name: {"size": path.stat().st_size, "sha256": sha256} for (name, path), sha256 in zip(files.items(), hashes, strict=True)}
     write_whole(folder / MARKER, canonical({**asdict(origin), "exact": exact, "files": told}))
     onto_disk(folder)
 
