@@ -61,8 +61,6 @@ class Config(Running, Optimizing, Adapting, Loading, Material):
             raise ValueError("fp16: needs a GPU (`gpus: 1`); on a CPU take bf16, or neither")
         if self.fp16 and self.dtype == "float16" and not self.use_peft:
             raise ValueError("fp16: scales the gradients of float32 weights; set `dtype: float32`, or bf16")
-        if self.resume_from_checkpoint is not None and self.peft_type == "adalora":
-            raise ValueError("resume_from_checkpoint: no checkpoint holds what adalora knows of its ranks")
         return self
 
     def makes(self) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ class Preemption(TrainerCallback):
         """The step is taken. Where an evaluation is to decide whether it is saved, the next step is the last."""
         self.asked = processes.any_says(signals.asked() is not None, args.device)
         if self.asked and not (args.save_strategy == SaveStrategy.BEST and control.should_evaluate):
-            control.should_save = True
+            control.should_save, args.save_only_model = True, False  # of the model alone nothing could go on
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """A checkpoint is whole: it may be another that just came in time."""

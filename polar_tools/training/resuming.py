@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from transformers import TrainerCallback
 from polar_tools import aside
 from polar_tools.errors import ConfigError, DataError
 from polar_tools.records import read_json, sha256_of
-from polar_tools.training import checkpoints
+from polar_tools.training import allocation, checkpoints
 from polar_tools.training.checkpoints import MARKER, Origin
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def found(config: Config, folder: Path, origin: Origin) -> tuple[Path | None, Or
     `folder` is the artifact's. Looked at are its own checkpoints; then, under `extend_training`, those of a shorter training that were set
     aside; then the one that `config` names. Raises ConfigError or DataError where that isn't whole.
     """
-    if not config.is_resume or config.peft_type == "adalora":  # no checkpoint holds what it knows of its ranks
+    if not config.is_resume:
         for path in checkpoints.all_in(folder / "checkpoints"):
             shutil.rmtree(path)
         return None, origin
@@ -65,7 +66,8 @@ def found(config: Config, folder: Path, origin: Origin) -> tuple[Path | None, Or
     if config.extend_training and (shorter := _shorter(aside.of(folder) / "checkpoints", origin)) is not None:
         return shorter, replace(origin, went_on_from=_history(shorter))
     if config.resume_from_checkpoint is not None:
-        return _given(Path(config.resume_from_checkpoint)), origin
+        ranks = (allocation.FILE,) if config.peft_type == "adalora" else ()
+        return _given(Path(config.resume_from_checkpoint), (*NEEDED, *ranks)), origin
     return None, origin
 
 
@@ -82,6 +84,8 @@ def _own(folder: Path, origin: Origin) -> Path | None:
             _put_aside(path, folder, f"is damaged: {fault}")
         elif marker["exact"]:
             return path
+        else:  # of the model alone: it would count among those that this training is about to write
+            shutil.rmtree(path)
     return None
 
 
@@ -112,9 +116,9 @@ def _history(shorter: Path) -> tuple[dict[str, Any], ...]:
     return (*marker["went_on_from"], last)
 
 
-def _given(path: Path) -> Path:
+def _given(path: Path, needed: Sequence[str]) -> Path:
     """The checkpoint that the config names, which may be another program's."""
-    if missing := [name for name in NEEDED if not (path / name).is_file()]:
+    if missing := [name for name in needed if not (path / name).is_file()]:
         raise ConfigError(f"resume_from_checkpoint: {path} is no whole checkpoint, it has no {', '.join(missing)}")
     if (path / MARKER).is_file() and (fault := checkpoints.fault(path)) is not None:
         raise DataError(f"resume_from_checkpoint: {path} is damaged: {fault}; name another checkpoint")

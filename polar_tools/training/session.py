@@ -93,7 +93,7 @@ def _train(trainer: Trainer, config: Config, checkpoint: Path | None, origin: Or
 
 def _build(spec: TrainSpec, config: Config, folder: Path, data_collator: Any = None) -> Trainer:
     """The trainer of all rows, and what looks on; `config` is the spec's, perhaps with fewer rows at a time."""
-    from polar_tools.training import evaluating, finite
+    from polar_tools.training import allocation, evaluating, finite
 
     trains_on = discovery.load("methods", config.method).TRAINS_ON
     rendered = Path(spec.tokenizer).parent
@@ -105,6 +105,7 @@ def _build(spec: TrainSpec, config: Config, folder: Path, data_collator: Any = N
     model = building.model(spec)
     trainer = building.trainer(spec, config, model, train, watched or None, folder / "checkpoints", _callbacks(config, folder))
     trainer.data_collator = data_collator or trainer.data_collator
+    allocation.watch(trainer)
     finite.watch(trainer)
     evaluating.watch(trainer, spec.experiment, folder / "checkpoints")
     return trainer

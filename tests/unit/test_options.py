@@ -92,7 +92,8 @@ def test_names_are_those_of_the_libraries() -> None:
         ({"is_resume": False, "resume_from_checkpoint": "c"}, "resume_from_checkpoint would be ignored without `is_resume: true`"),
         ({"save_only_model": True, "save_strategy": "no"}, "save_only_model would be ignored without a `save_strategy`"),
         ({"logging_strategy": "epoch", "logging_steps": 3}, "logging_steps would be ignored without `logging_strategy: steps`"),
-        ({"use_peft": True, "peft_type": "adalora", "resume_from_checkpoint": "c"}, "no checkpoint holds what adalora knows"),
+        ({"is_resume": False, "extend_training": True}, "extend_training would be ignored without `is_resume: true`"),
+        ({"resume_from_checkpoint": "c", "extend_training": True}, "extend_training: `resume_from_checkpoint` names what is gone on from"),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
 )

@@ -136,6 +136,36 @@ def test_work_without_anything_to_save_ends_at_once_and_a_second_wish_does_so_an
     assert "SIGTERM again: ending at once" in ended[1].stderr
 
 
+def test_checkpoints_of_the_model_alone_begin_anew_but_not_one_that_a_signal_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fields = {**EVERY_STEP, "max_steps": 5, "save_only_model": True, "save_steps": 2, "save_total_limit": 1}
+    facts = trained(tmp_path / "t", **fields)
+    whole = made(tmp_path / "t")
+    forget_the_end(tmp_path / "t")
+    telling(monkeypatch, signal.SIGTERM, 3)
+    capsys.readouterr()
+    with signals.listening(), pytest.raises(UnfinishedError):
+        trained(tmp_path / "t", **fields)
+    assert "going on from" not in capsys.readouterr().out
+    assert trained(tmp_path / "t", **fields) == facts
+    assert "checkpoint-3" in capsys.readouterr().out
+    assert made(tmp_path / "t") == whole
+    assert [path.name for path in (tmp_path / "t/checkpoints").glob("checkpoint-*")] == ["checkpoint-5"]
+
+
+def test_adalora_goes_on_with_what_it_knows_of_its_ranks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    adalora = {"use_peft": True, "peft_type": "adalora", "lora_r": 2, "peft_args": {"tinit": 1, "tfinal": 2, "deltaT": 1}}
+    fields = {**EVERY_STEP, **adalora, "max_steps": 7}
+    trained(tmp_path / "t", **fields)
+    names = ("model/adapter_model.safetensors", "metrics.jsonl", "model/adapter_config.json")
+    whole = {name: (tmp_path / "t" / name).read_bytes() for name in names}
+    forget_the_end(tmp_path / "t", 7, 6, 5)
+    trained(tmp_path / "t", **fields)
+    assert "checkpoint-4" in capsys.readouterr().out
+    assert {name: (tmp_path / "t" / name).read_bytes() for name in names} == whole
+
+
 # Which checkpoint is chosen
 
 
