@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import JsonValue, model_validator
 
-from polar_tools import discovery, marks, pictures, signatures
+from polar_tools import discovery, marks, pictures, presets, signatures
 from polar_tools.conversations import refuse_missing as refuse_missing
 from polar_tools.errors import ConfigError, DataError
 from polar_tools.errors import RowError as RowError
@@ -53,12 +53,20 @@ class Config(Running, Optimizing, Adapting, Loading, Material):
         self.best_metric()
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _take_preset(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("preset"), str):
+            return {**presets.load(data["preset"]), **data}
+        return data
+
     @model_validator(mode="after")
     def _machine_can_do_it(self) -> Self:
         if self.fp16 and self.gpus == 0:
             raise ValueError("fp16: needs a GPU (`gpus: 1`); on a CPU take bf16, or neither")
         if self.fp16 and self.dtype == "float16" and not self.use_peft:
             raise ValueError("fp16: scales the gradients of float32 weights; set `dtype: float32`, or bf16")
+        self._needs(["activation_offloading"], self.gpus > 0, "a GPU (`gpus: 1`)")
         if self.resume_from_checkpoint is not None and self.peft_type == "adalora":
             raise ValueError("resume_from_checkpoint: no checkpoint holds what adalora knows of its ranks")
         return self

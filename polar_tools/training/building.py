@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from polar_tools import datasets, discovery, modeling, tokens
 from polar_tools.errors import ConfigError
+from polar_tools.training import offloading, tiling
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -36,7 +37,10 @@ def model(spec: TrainSpec) -> Any:
     config = spec.experiment
     modeling.seed_everything(spec.seed, config.threads, config.gpus)
     method = discovery.load("methods", config.method)
-    return modeling.load_model(config.model, method, config, modeling.load_features(spec.tokenizer), adapter=True)
+    model = modeling.load_model(config.model, method, config, modeling.load_features(spec.tokenizer), adapter=True)
+    if config.tiled_mlp_num_shards is not None:
+        tiling.tile(model, config.tiled_mlp_num_shards)
+    return model
 
 
 def trainer(
@@ -68,6 +72,8 @@ def trainer(
     )
     if config.label_smoothing_factor and type(made).compute_loss is not BaseTrainer.compute_loss:
         raise ConfigError(f"label_smoothing_factor: {config.method} computes its loss itself and doesn't read it")
+    if config.activation_offloading:
+        offloading.offload(made)
     made.remove_callback(PrinterCallback)  # MetricsLog prints the same, for people
     return made
 
