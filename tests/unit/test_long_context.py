@@ -8,8 +8,8 @@ import pytest
 import torch
 import transformers
 
+from polar_tools import head_loss
 from polar_tools.artifact import read_json
-from polar_tools.trainers import head_loss
 from tests import tiny
 from tests.training import Trial, sayings
 
@@ -39,21 +39,21 @@ def gradients(model: Any) -> dict[str, torch.Tensor]:
 
 def both_ways(model: Any, ids: torch.Tensor, kept: torch.Tensor) -> tuple[float, float]:
     """How far the loss in the head and its gradients are from those of all logits, as shares."""
-    targets, columns, transform = ids[:, 1:], torch.arange(ids.shape[1] - 1), head_loss.Transform.of(model.config)
-    logits = model(input_ids=ids, use_cache=False, logits_to_keep=columns).logits[kept].float()
+    targets, columns = ids[:, 1:], torch.arange(ids.shape[1] - 1)
+    given = {"input_ids": ids, "use_cache": False, "logits_to_keep": columns}
+    logits = model(**given).logits[kept].float()
     plain = torch.nn.functional.cross_entropy(logits, targets[kept], reduction="sum")
     plain.backward()
     wanted = gradients(model)
-    with head_loss.inside(model.get_output_embeddings(), targets, kept, transform, by_probability=False, first=True) as found:
-        outputs = model(input_ids=ids, use_cache=False, logits_to_keep=columns)
-    assert found[0].agrees(outputs.logits, transform)
-    found[0].loss.backward()
+    outputs, found = head_loss.run(model, model.get_output_embeddings(), given, targets, kept)
+    assert outputs.logits.numel() <= model.config.vocab_size
+    found.loss.backward()
+    assert torch.equal(found.best, logits.argmax(-1)) and found.losses.sum() == pytest.approx(float(plain.detach()), rel=1e-5)
     share = logits.detach().log_softmax(-1)
-    assert found[0].correct == (logits.argmax(-1) == targets[kept]).sum() and found[0].tokens == kept.sum()
-    assert found[0].entropy == pytest.approx(float(-(share.exp() * share).sum()), rel=1e-4)
+    assert found.entropy == pytest.approx(float(-(share.exp() * share).sum()), rel=1e-4)
     far = {name: float((gradient - wanted[name]).abs().max() / wanted[name].abs().max()) for name, gradient in gradients(model).items()}
     assert set(far) == set(wanted)
-    return abs(float(plain.detach() - found[0].loss.detach())) / float(plain.detach()), max(far.values())
+    return abs(float(plain.detach() - found.loss.detach())) / float(plain.detach()), max(far.values())
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,8 +6,6 @@ The head is called by the model itself, so that whatever wraps the model (DDP, Z
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,21 +51,16 @@ class Transform:
 
 @dataclass
 class Found:
-    """What the head found out about the trained tokens: summed loss, summed entropy, how often the target was most probable, how many.
-
-    The first three are tensors of no dimension.
-    """
+    """What a head found out about the tokens that are trained on."""
 
     loss: torch.Tensor
+    """Their summed loss."""
+    losses: torch.Tensor
+    """The cross-entropy in nats of each, [tokens], without gradient."""
+    best: torch.Tensor
+    """What is most probable in place of each, [tokens]."""
     entropy: torch.Tensor
-    correct: torch.Tensor
-    tokens: int
-    first: torch.Tensor
-    """What the head itself gave at the first place, [rows, 1, vocabulary]."""
-
-    def agrees(self, logits: torch.Tensor, transform: Transform) -> bool:
-        """Whether a model's `logits` of the first place are what `transform` makes of its head's outputs."""
-        return bool(torch.allclose(transform(self.first.float()), logits.float(), rtol=1e-2, atol=1e-3))
+    """Their summed entropy in nats."""
 
 
 class _SummedLoss(torch.autograd.Function):
@@ -83,7 +76,7 @@ class _SummedLoss(torch.autograd.Function):
         transform: Transform,
         by_probability: bool,
         learning: bool,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         wanted = [learning and needed for needed in ctx.needs_input_grad[:3]]
         kind = hidden.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
@@ -91,7 +84,8 @@ class _SummedLoss(torch.autograd.Function):
         by_hidden = torch.empty_like(hidden) if wanted[0] else None
         by_weight = torch.zeros_like(weight, dtype=torch.float32) if wanted[1] else None
         by_bias = torch.zeros_like(bias, dtype=torch.float32) if bias is not None and wanted[2] else None
-        loss, entropy, correct = (torch.zeros((), device=hidden.device) for _ in range(3))
+        entropy, all_losses = torch.zeros((), device=hidden.device), torch.empty(len(hidden), device=hidden.device)
+        all_best, all_weights = torch.empty_like(targets), torch.ones_like(all_losses)
         rows = max(1, (SLICE_OF_TRAINED_HEAD if wanted[1] else SLICE) // weight.shape[0])
         with torch.autocast(kind, enabled=False):
             for some in (slice(start, start + rows) for start in range(0, len(hidden), rows)):
@@ -100,14 +94,15 @@ class _SummedLoss(torch.autograd.Function):
                 best, total = logits.argmax(-1, keepdim=True), logits.logsumexp(-1, keepdim=True)
                 losses = total - logits.gather(-1, target)
                 share = (logits - total).exp_()
-                weights = losses.neg().exp_() if by_probability else None
-                loss += losses.mul(weights).sum() if weights is not None else losses.sum()
+                all_losses[some], all_best[some] = losses.squeeze(-1), best.squeeze(-1)
                 entropy += total.sum() - torch.dot(share.view(-1), logits.view(-1))
-                correct += best.eq(target).sum()
+                if by_probability:
+                    all_weights[some] = losses.squeeze(-1).neg().exp_()
                 if not any(wanted):
                     continue
                 gradient = share.scatter_add_(-1, target, torch.full_like(losses, -1.0))
-                gradient = transform.backward_(gradient if weights is None else gradient.mul_(weights), logits).to(dtype)
+                gradient = gradient.mul_(all_weights[some, None]) if by_probability else gradient
+                gradient = transform.backward_(gradient, logits).to(dtype)
                 if by_hidden is not None:
                     by_hidden[some] = gradient @ head
                 if by_weight is not None:
@@ -116,8 +111,8 @@ class _SummedLoss(torch.autograd.Function):
                     by_bias += gradient.sum(0)
         ctx.gradients = (by_hidden, by_weight, by_bias)
         ctx.types = (weight.dtype, None if bias is None else bias.dtype)
-        ctx.mark_non_differentiable(entropy, correct)
-        return loss, entropy, correct
+        ctx.mark_non_differentiable(all_losses, all_best, entropy)
+        return torch.dot(all_losses, all_weights), all_losses, all_best, entropy
 
     @staticmethod
     def backward(ctx: Any, upstream: torch.Tensor, *_: Any) -> Any:
@@ -128,29 +123,39 @@ class _SummedLoss(torch.autograd.Function):
         return None if by_hidden is None else by_hidden.mul_(upstream), by_weight, by_bias, None, None, None, None
 
 
-@contextmanager
-def inside(
-    head: torch.nn.Linear, targets: torch.Tensor, kept: torch.Tensor, transform: Transform, by_probability: bool, first: bool
-) -> Iterator[list[Found]]:
-    """While this lasts, `head` takes the loss of those of its places that are `kept` [rows, places], for `targets` [rows, places].
+def head_of(model: Any) -> torch.nn.Linear | None:
+    """A model's head, where its outputs can be had slice by slice: not one that an adapter changes, or that is in 4 or 8 bits."""
+    head = model.get_output_embeddings()
+    return head if type(head) is torch.nn.Linear else None
 
-    It gives outputs of no place then, or of the `first` only, which `Found.agrees` needs.
+
+def run(
+    model: Any, head: torch.nn.Linear, given: dict[str, Any], targets: torch.Tensor, kept: torch.Tensor, by_probability: bool = False
+) -> tuple[Any, Found] | None:
+    """The outputs of `model`, which hold next to no logits, and what its `head` found at the places that are `kept`.
+
+    `given` says by `logits_to_keep` which places those of `targets` and `kept`, [rows, places], are. `by_probability` weighs each loss by
+    the token's probability. None for a model that does something else to its logits than is known here: one place is compared.
     """
-    found: list[Found] = []
+    found: list[tuple[Found, torch.Tensor]] = []
+    transform = Transform.of(model.config)
     plain, own = head.forward, head.__dict__.get("forward")
 
     def forward(hidden: torch.Tensor) -> torch.Tensor:
         how = (transform, by_probability, torch.is_grad_enabled())
-        loss, entropy, correct = _SummedLoss.apply(hidden[kept], head.weight, head.bias, targets[kept], *how)
-        outputs: torch.Tensor = plain(hidden[:, : int(first)].detach())
-        found.append(Found(loss, entropy, correct, int(kept.sum()), outputs.detach().clone()))
+        sums = Found(*_SummedLoss.apply(hidden[kept], head.weight, head.bias, targets[kept], *how))
+        outputs: torch.Tensor = plain(hidden[:1, :1].detach())
+        found.append((sums, outputs.detach().clone()))
         return outputs
 
     head.forward = forward
     try:
-        yield found
+        outputs = model(**given)
     finally:
         if own is None:
             del head.forward
         else:
             head.forward = own
+    if len(found) != 1 or not torch.allclose(transform(found[0][1].float()), outputs.logits.detach().float(), rtol=1e-2, atol=1e-3):
+        return None
+    return outputs, found[0][0]
