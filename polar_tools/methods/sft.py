@@ -29,6 +29,8 @@ class Config(conversations.Fields, base.Config):
 
     `wrapped` cuts rows wherever `max_length` is reached, so that each step is full, and attention goes across them, as in pre-training.
     """
+    padding_free: bool | None = None
+    """Put the rows of a batch behind each other rather than fill them up, none seeing another. Without it, wherever that is less work."""
     loss_type: Literal["nll", "dft"] = "nll"
     """Cross-entropy, or dynamic fine-tuning (Wu et al. 2025), which weighs each token's by its probability."""
 
@@ -37,6 +39,7 @@ class Config(conversations.Fields, base.Config):
         self._needs(["packing_strategy"], self.packing, "`packing: true`")
         if self.packing and self.max_length is None:
             raise ValueError("packing needs `max_length`: rows are put together up to it")
+        self._needs(["padding_free"], not self.packing, "`packing: false`: packed rows are never filled up")
         return self
 
 
@@ -81,8 +84,10 @@ def build_trainer(
 
     from polar_tools.trainers.answer_loss import AnswerLossTrainer
 
+    from polar_tools.trainers.flattening import flattening
+
     args = base.arguments(SFTConfig, config, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, **run)
-    return AnswerLossTrainer(
+    made = AnswerLossTrainer(
         model=model,
         args=args,
         train_dataset=_packed(config, train, run["seed"]),
@@ -90,6 +95,9 @@ def build_trainer(
         processing_class=processor,
         callbacks=callbacks,
     )
+    if config.padding_free is None and not config.packing:
+        made.data_collator = flattening(model, made.data_collator)
+    return made
 
 
 def _packed(config: Config, rows: Dataset, seed: int) -> Dataset:
