@@ -83,7 +83,6 @@ def build_trainer(
     from trl import SFTConfig
 
     from polar_tools.trainers.answer_loss import AnswerLossTrainer
-
     from polar_tools.trainers.flattening import flattening
 
     args = base.arguments(SFTConfig, config, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, **run)

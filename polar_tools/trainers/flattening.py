@@ -13,7 +13,7 @@ import torch
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 PAIRS_A_TOKEN = 6
-"""A layer works on a token about as long as on this many pairs for each number of its width: 24 width^2 operations against 4 width a pair."""
+"""Pairs of tokens that are as much work as one token, for each number of the width: 24 width^2 operations against 4 width."""
 SHARE = {torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 1e-2}
 """How far outputs may be apart, as a share of the largest, by the type of the weights."""
 
