@@ -79,10 +79,9 @@ def run(spec: TokenizeSpec, folder: Path) -> Facts:
     method = discovery.load("methods", config.method)
     prepared = datasets.shards(Path(config.dataset), "train")
     watched = {name: datasets.shards(Path(data), "test") for name, data in config.eval_datasets.items()}
-    for data in (config.dataset, *config.eval_datasets.values()):
-        base.check_columns(config, method.COLUMNS, datasets.schema(Path(data)).names, _shape(Path(data)))
+    columns = _checked_columns(config, method)
     architectures.check_fits(config.method, architectures.usable(config.model, config))
-    processor = method.set_up(config, _limited(config, modeling.load_processor(config.model, method, config)))
+    processor = method.set_up(config, _limited(config, modeling.load_processor(config.model, method, config, columns)))
     features = method.features(config, datasets.rows(prepared, _columns(method, Path(config.dataset))))
     _save(processor, features, folder / spec.PAYLOAD)
     modeling.keep_pictures(config.model, folder / spec.PAYLOAD)
@@ -104,6 +103,18 @@ def run(spec: TokenizeSpec, folder: Path) -> Facts:
     length = {name: report["length"][name] for name in (*measures.QUANTILES, "mean")}
     origins = (tokens.ORIGINS, *(f"{tokens.EVALUATION}/{name}/{tokens.ORIGINS}" for name in watched))
     return Facts(recorded={**told, "length": length}, volatile=origins)
+
+
+def _checked_columns(config: base.Config, method: Any) -> list[str]:
+    """The columns of the rows to train on; raises DataError where they, or those of rows that are watched, aren't as the method needs them."""
+    columns = {data: datasets.schema(Path(data)).names for data in (config.dataset, *config.eval_datasets.values())}
+    for data, names in columns.items():
+        base.check_columns(config, method.COLUMNS, names, _shape(Path(data)))
+        if modeling.shows_pictures(method, names) and not modeling.shows_pictures(method, columns[config.dataset]):
+            raise DataError(
+                f"eval_datasets: {data} has pictures, and the rows to train on have none; give both a column of pictures, or none"
+            )
+    return columns[config.dataset]
 
 
 def _shape(data: Path) -> str | None:

@@ -174,7 +174,7 @@ class OddsRatioTrainer(_OfPairs, ORPOTrainer):
         trained = batch["completion_mask"][:, 1:].bool()
         columns = trained.any(0).nonzero().flatten()
         routers = {"output_router_logits": True} if self.aux_loss_enabled else {}
-        inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+        inputs = {name: value for name, value in batch.items() if name != "completion_mask"}
         outputs = model(**inputs, use_cache=False, logits_to_keep=columns, **routers)
         kept = trained[:, columns]
         losses = torch.nn.functional.cross_entropy(outputs.logits.float().transpose(1, 2), targets[:, columns], reduction="none") * kept

@@ -105,12 +105,12 @@ class Trial:
     @cached_property
     def data(self) -> Dataset:
         """The rows as the method's trainer takes them."""
-        rows = building.rows(self.method.TRAINS_ON, Path(self.config.dataset), "train", Path(self.spec.tokenizer).parent)
+        rows = building.rows(building.trains_on(self.config), Path(self.config.dataset), "train", Path(self.spec.tokenizer).parent)
         return rows.select(self.chosen.kept_places)
 
     def labelled(self) -> int | None:
         """How many tokens of the rows are trained on, as they were rendered; None where that is the trainer's business."""
-        if self.method.TRAINS_ON != "tokens" or "labels" not in self.data.column_names:
+        if building.trains_on(self.config) != "tokens" or "labels" not in self.data.column_names:
             return None
         return sum(int(label != IGNORED) for labels in self.data["labels"] for label in labels)
 
@@ -196,7 +196,7 @@ class Trial:
     def predict(self, model: Any) -> Predicted:
         """What evaluate makes of the rows with `model`; of what it writes, the first token."""
         features = modeling.load_features(self.spec.tokenizer)
-        processor = modeling.load_processor(self.spec.tokenizer, self.method, self.config)
+        processor = modeling.load_processor(self.spec.tokenizer, self.method, self.config, list(self.rows[0]))
         generation = Generation(max_new_tokens=1).model_dump(exclude_none=True)
         with still(model), watching(model) as received:
             try:
