@@ -106,15 +106,14 @@ def run(spec: TokenizeSpec, folder: Path) -> Facts:
 
 
 def _checked_columns(config: base.Config, method: Any) -> list[str]:
-    """The columns of the rows to train on; raises DataError where they, or those of rows that are watched, aren't as the method needs them."""
-    columns = {data: datasets.schema(Path(data)).names for data in (config.dataset, *config.eval_datasets.values())}
-    for data, names in columns.items():
+    """The columns of the rows to train on. Raises DataError where they, or those of rows that are watched, aren't what is needed."""
+    trained: list[str] = datasets.schema(Path(config.dataset)).names
+    for data in (config.dataset, *config.eval_datasets.values()):
+        names = datasets.schema(Path(data)).names
         base.check_columns(config, method.COLUMNS, names, _shape(Path(data)))
-        if modeling.shows_pictures(method, names) and not modeling.shows_pictures(method, columns[config.dataset]):
-            raise DataError(
-                f"eval_datasets: {data} has pictures, and the rows to train on have none; give both a column of pictures, or none"
-            )
-    return columns[config.dataset]
+        if modeling.shows_pictures(method, names) and not modeling.shows_pictures(method, trained):
+            raise DataError(f"eval_datasets: {data} has pictures, and the rows to train on have none; leave them out by its `columns`")
+    return trained
 
 
 def _shape(data: Path) -> str | None:
