@@ -89,8 +89,7 @@ def illustrated(config: Prompts, processor: "ProcessorMixin", rows: Sequence[Row
     rows = _prompted(config, rows)
     shown = [pictures.of(row) for row in rows]
     dialogues = [dialogue(config, row, place, answer) for place, row in enumerate(rows)]
-    placed = [one._replace(turns=pictures.with_places(one.turns, len(shown[place]), place)) for place, one in enumerate(dialogues)]
-    return pictures.rows(processor, templates.dialogues(processor.tokenizer, placed), shown)
+    return pictures.rows(processor, templates.dialogues(processor.tokenizer, pictures.placed(dialogues, shown)), shown)
 
 
 def encoded(config: Prompts, processor: "ProcessorMixin", rows: Sequence[Row]) -> pictures.Batch:

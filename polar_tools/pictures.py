@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from polar_tools import labelling
 from polar_tools.errors import ConfigError, DataError, RowError
 from polar_tools.marks import Example
-from polar_tools.templates import Text, Turn
+from polar_tools.templates import Dialogue, Text, Turn
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -130,6 +130,12 @@ def _parts(turn: Turn) -> Turn:
 
 def _count(pictures: int) -> str:
     return f"{pictures} picture{'' if pictures == 1 else 's'}"
+
+
+def placed(dialogues: Sequence[Dialogue], pictures: Sequence[Sequence[Any]]) -> list[Dialogue]:
+    """Each dialogue with places for its pictures; raises RowError as `with_places`."""
+    pairs = enumerate(zip(dialogues, pictures, strict=True))
+    return [one._replace(turns=with_places(one.turns, len(shown), place)) for place, (one, shown) in pairs]
 
 
 def rows(processor: ProcessorMixin, texts: Sequence[Text], pictures: Sequence[Sequence[Any]]) -> list[Row]:
