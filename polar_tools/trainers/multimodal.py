@@ -36,7 +36,8 @@ class PairCollator:
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """A batch of twice as many sequences as rows, and `completion_mask` where something is trained on."""
         batch = cropped(*self.encode(rows))
-        return {**batch, "completion_mask": batch.pop("labels").ne(IGNORED).long()}
+        batch["completion_mask"] = batch.pop("labels").ne(IGNORED).long()
+        return batch
 
 
 def cropped(inputs: dict[str, Any], examples: Sequence[Mapping[str, Sequence[int]]]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from polar_tools import datasets, discovery, modeling
 from polar_tools.config import Generation
 from polar_tools.errors import DataError, RowError
+from polar_tools.fields import Slice
 from polar_tools.marks import IGNORED
 from polar_tools.training import building
 from polar_tools.training.watching import Received, still, watching
@@ -99,8 +100,9 @@ class Trial:
         return next(tuple(wanted) for wanted in self.method.COLUMNS if set(wanted) <= has)
 
     def has(self, field: str) -> bool:
-        """Whether the method has a field."""
-        return field in type(self.config).model_fields
+        """Whether the method has a field, and one that decides nothing about tokens: these are as they were rendered."""
+        found = type(self.config).model_fields.get(field)
+        return found is not None and not any(isinstance(mark, Slice) and "tokenize" in mark.stages for mark in found.metadata)
 
     @cached_property
     def data(self) -> Dataset:
