@@ -33,9 +33,10 @@ def _row(number: int, blind: bool) -> dict[str, Any]:
     return {"file_names": files, "prompt": asked, "completion": right, "chosen": right, "rejected": wrong}
 
 
-def config(experiments: str, metrics: str = "") -> str:
-    """A config with the datasets and evaluations `learn` and `turned`."""
-    split = "split: {test_size: 20, seed: 0}"
+def config(experiments: str, columns: str = "completion", metrics: str = "") -> str:
+    """A config with the evaluations `learn` and `turned`; `columns` are those of the answers."""
+    kept = ["images", "prompt", *columns.split()]
+    split = f"columns: {{{', '.join(f'{name}: {name}' for name in kept)}}}, split: {{test_size: 20, seed: 0}}"
     return f"""\
 models: {{tiny: {{source: file://assets/gemma}}}}
 datasets:
