@@ -56,9 +56,7 @@ def build_trainer(
     **run: Any,
 ) -> Trainer:
     """trl's ORPOTrainer on rendered pairs, or, with pictures, on batches that are made of rows."""
-    from trl.experimental.orpo import ORPOConfig
-
-    from polar_tools.trainers.preference import OddsRatioTrainer
+    from polar_tools.trainers.preference import OddsRatioTrainer, ORPOConfig
 
     unread = {"max_length": 0, "max_completion_length": None}  # the rows are within their limits; None would be taken for 512
     return OddsRatioTrainer(

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from trl import DPOTrainer, KTOTrainer, RewardTrainer
+from trl.experimental.orpo import ORPOConfig as ORPOConfig
 from trl.experimental.orpo import ORPOTrainer
 
 IGNORED = -100

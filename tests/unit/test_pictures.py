@@ -214,7 +214,7 @@ def test_dpo_prefers_the_answer_that_fits_the_picture(tmp_path: Path, monkeypatc
         learning.report(tmp_path, run, evaluation)["metrics"]
         for run, evaluation in (("base", "learn"), ("seed0", "learn"), ("seed0", "turned"))
     )
-    assert before["preference_accuracy"] <= 0.6 and after["preference_accuracy"] >= 0.85 and turned["preference_accuracy"] <= 0.3
+    assert before["preference_accuracy"] <= 0.6 and after["preference_accuracy"] >= 0.75 and turned["preference_accuracy"] <= 0.3
     assert "image_soft_token" in (tmp_path / "results/learn/tokenize/report.html").read_text()
     checks = json.loads((tmp_path / "results/learn/seed0/train/preflight.json").read_bytes())["checks"]
     assert {name for name, found in checks.items() if found["result"] == "passed"} == {"mask", "options", "same_ids", "save_load"}
