@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import model_validator
 
-from polar_tools import conversations, marks
+from polar_tools import conversations, marks, pictures
 from polar_tools.methods import base
 from polar_tools.metrics.base import Prediction
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+    from transformers import PreTrainedModel, Trainer
 
 ALIASES = ("instruct",)
 
@@ -43,7 +44,7 @@ class Config(conversations.Fields, base.Config):
         return self
 
 
-COLUMNS = (("messages",), ("prompt", "completion"), ("text",))
+COLUMNS = (("messages",), ("prompt", "completion"), ("text",), ("messages", "images"), ("prompt", "completion", "images"))
 MODEL_CLASS = "AutoModelForCausalLM"
 TASK_TYPE = "CAUSAL_LM"
 METRICS = ("rouge", "loss")
@@ -53,7 +54,7 @@ features = base.features
 set_up = conversations.set_up
 
 
-def render(config: Config, processor: PreTrainedTokenizerBase, features: base.Features, rows: Sequence[base.Row]) -> list[base.Example]:
+def render(config: Config, processor: Any, features: base.Features, rows: Sequence[base.Row]) -> list[base.Example]:
     """Token ids of each row, and labels that are trained on: the assistant's turns, the completion, or the whole text."""
     return conversations.render(config, processor, rows)
 
@@ -61,7 +62,7 @@ def render(config: Config, processor: PreTrainedTokenizerBase, features: base.Fe
 fit = base.fit
 
 
-def check(config: Config, processor: PreTrainedTokenizerBase, row: base.Row, example: base.Example) -> None:
+def check(config: Config, processor: Any, row: base.Row, example: base.Example) -> None:
     """Raise DataError for an example with BOS, end or mask as none should be. A row that was cut may lack what was cut off."""
     cut = config.on_too_long if len(example["input_ids"]) == config.max_length else None
     conversations.check(config, processor, row, example, cut)
@@ -73,25 +74,30 @@ wrap = base.wrap
 def build_trainer(
     config: Config,
     model: PreTrainedModel,
-    processor: PreTrainedTokenizerBase,
+    processor: Any,
     train: Dataset,
     evaluation: dict[str, Dataset] | None,
     callbacks: list[Any],
     **run: Any,
 ) -> Trainer:
-    """trl's SFTTrainer on rows that are already tokens, packed if `config` says so."""
+    """trl's SFTTrainer on rows that are already tokens, packed if `config` says so, or, with pictures, on batches that are made of rows."""
     from trl import SFTConfig
 
     from polar_tools.trainers.answer_loss import AnswerLossTrainer
     from polar_tools.trainers.flattening import flattening
+    from polar_tools.trainers.multimodal import Collator
 
-    args = base.arguments(SFTConfig, config, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, **run)
+    collator = None
+    if pictures.shown_by(processor):
+        run["remove_unused_columns"] = False
+        collator = Collator(partial(conversations.encoded, config, processor), config.max_length)
     made = AnswerLossTrainer(
         model=model,
-        args=args,
+        args=base.arguments(SFTConfig, config, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, **run),
         train_dataset=_packed(config, train, run["seed"]),
         eval_dataset=evaluation,
         processing_class=processor,
+        data_collator=collator,
         callbacks=callbacks,
     )
     if config.padding_free is None and not config.packing:
@@ -112,7 +118,7 @@ def _packed(config: Config, rows: Dataset, seed: int) -> Dataset:
 def predict(
     config: Config,
     model: PreTrainedModel,
-    processor: PreTrainedTokenizerBase,
+    processor: Any,
     features: base.Features,
     rows: Sequence[base.Row],
     generation: dict[str, Any],
@@ -120,6 +126,8 @@ def predict(
     """What the model writes after each row's prompt, and the loss of the reference there."""
     from polar_tools.inference import generate, reference_losses
 
+    if pictures.shown_by(processor):
+        return conversations.predict(config, model, processor, rows, generation)
     examples = render(config, processor, features, rows)
     prompts = [example["input_ids"][: _last_turn(example["labels"])] for example in examples]
     losses = reference_losses(model, examples)

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polar_tools import datasets, discovery, modeling, tokens
+from polar_tools import datasets, discovery, modeling, pictures, tokens
 from polar_tools.errors import ConfigError
 from polar_tools.training import offloading, tiling
 
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 
 COMPARED_ROWS = 4
 """Rows on which a merged model is compared with its adapter."""
+
+
+def trains_on(config: Config) -> str:
+    """What the method's trainer takes: its TRAINS_ON; rows where they have pictures, which no stage keeps as tokens."""
+    if pictures.among(datasets.schema(Path(config.dataset)).names):
+        return "rows"
+    found: str = discovery.load("methods", config.method).TRAINS_ON
+    return found
 
 
 def rows(trains_on: str, prepared: Path, part: str, rendered: Path) -> Dataset:
@@ -60,7 +68,7 @@ def trainer(
     made: Trainer = method.build_trainer(
         config,
         model,
-        modeling.load_processor(spec.tokenizer, method, config),
+        modeling.load_processor(spec.tokenizer, method, config, train.column_names),
         train,
         evaluation,
         callbacks,
