@@ -37,38 +37,38 @@ def watch(trainer: Any, config: Config, folder: Path) -> None:
         parts = config.per_device_eval_batch_size // trainer.args.per_device_eval_batch_size
         if parts == 1 or processes.count() > 1:
             return loop(*args, metric_key_prefix=metric_key_prefix, **options)
-        step, seen = trainer.prediction_step, list[tuple[float, float, int]]()
+        step, seen = trainer.prediction_step, list[tuple[float, float | None]]()
         trainer.prediction_step = _noting(trainer, step, seen)
         try:
             output = loop(*args, metric_key_prefix=metric_key_prefix, **options)
         finally:
             trainer.prediction_step = step
-        whole = {f"{metric_key_prefix}_loss": _mean(seen, parts)} if f"{metric_key_prefix}_loss" in output.metrics else {}
+        name = f"{metric_key_prefix}_loss"
+        rows = trainer.args.per_device_eval_batch_size
+        whole = {name: _mean(seen, parts, rows, output.num_samples)} if name in output.metrics and seen else {}
         return output._replace(metrics={**output.metrics, **whole})
 
     trainer.evaluate, trainer.evaluation_loop = smaller, looped
 
 
-def _noting(trainer: Any, step: Callable[..., Any], seen: list[tuple[float, float, int]]) -> Callable[..., Any]:
-    """`step`, which notes the loss of each batch, what it is a mean over (tokens, or rows), and its rows."""
-    from transformers.trainer_pt_utils import find_batch_size
+def _noting(trainer: Any, step: Callable[..., Any], seen: list[tuple[float, float | None]]) -> Callable[..., Any]:
+    """`step`, which notes the loss of each batch, and how many tokens it is a mean over; None where it is one over rows."""
 
     def noted(model: Any, inputs: Any, *args: Any, **options: Any) -> Any:
-        rows = find_batch_size(inputs) or 1
         tokens = trainer._get_num_items_in_batch([inputs], trainer.args.device)
         found = step(model, inputs, *args, **options)
         if found[0] is not None:
-            seen.append((float(found[0].mean()), float(rows if tokens is None else tokens), rows))
+            seen.append((float(found[0].mean()), None if tokens is None else float(tokens)))
         return found
 
     return noted
 
 
-def _mean(seen: list[tuple[float, float, int]], parts: int) -> float:
-    """The mean over rows of the losses of batches, of which each was seen in so many parts: as transformers takes it of whole ones."""
-    total = 0.0
-    for start in range(0, len(seen), parts):
-        batch = seen[start : start + parts]
-        over = sum(weight for _, weight, _ in batch) or 1.0
-        total += sum(loss * weight for loss, weight, _ in batch) / over * sum(rows for *_, rows in batch)
-    return total / sum(rows for *_, rows in seen)
+def _mean(seen: list[tuple[float, float | None]], parts: int, most: int, total: int) -> float:
+    """The mean over rows of the losses of batches, each seen in so many `parts` of `most` rows: as transformers takes it of whole ones."""
+    summed = 0.0
+    for first in range(0, len(seen), parts):
+        rows = [min(most, total - (first + place) * most) for place in range(len(seen[first : first + parts]))]
+        batch = [(loss, count if tokens is None else tokens) for (loss, tokens), count in zip(seen[first:], rows, strict=False)]
+        summed += sum(rows) * sum(loss * weight for loss, weight in batch) / sum(weight for _, weight in batch)
+    return summed / total

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polar_tools import discovery, memory, modeling, signals, tokens
+from polar_tools import memory, modeling, signals, tokens
 from polar_tools.errors import ConfigError, UnfinishedError, WorldError
 from polar_tools.training import building
 
@@ -95,7 +95,7 @@ def _build(spec: TrainSpec, config: Config, folder: Path, data_collator: Any = N
     """The trainer of all rows, and what looks on; `config` is the spec's, perhaps with fewer rows at a time."""
     from polar_tools.training import allocation, evaluating, finite
 
-    trains_on = discovery.load("methods", config.method).TRAINS_ON
+    trains_on = building.trains_on(config)
     rendered = Path(spec.tokenizer).parent
     watched = {
         name: building.rows(trains_on, Path(data), "test", rendered / tokens.EVALUATION / name)

@@ -168,9 +168,9 @@ ARGUMENTS: list[dict[str, Any]] = [
 ]
 ELSEWHERE = {
     *("fp16", "label_smoothing_factor", "is_resume", "early_stopping_patience", "early_stopping_threshold"),
-    *("auto_find_batch_size", "save_total_limit", "extend_training"),
+    *("auto_find_batch_size", "save_total_limit", "extend_training", "activation_offloading", "tiled_mlp_num_shards"),
 }
-"""Seen below, or in test_resume.py; fp16 needs a GPU."""
+"""Seen below, in test_resume and test_long_context; fp16 and offloading need a GPU."""
 
 
 @pytest.mark.parametrize("fields", ARGUMENTS, ids=lambda fields: next(iter(fields)))
