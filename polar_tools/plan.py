@@ -128,7 +128,9 @@ class Plan:
     def gpus(self, path: str) -> int:
         """GPUs that the artifact's job needs."""
         spec = self.artifacts[path].spec
-        return spec.experiment.gpus if isinstance(spec, RankSpec | TrainSpec | EvaluateSpec) else 0
+        if isinstance(spec, TrainSpec):
+            return spec.experiment.gpus * spec.experiment.nodes
+        return min(1, spec.experiment.gpus) if isinstance(spec, RankSpec | EvaluateSpec) else 0
 
     def threads(self, path: str) -> int:
         """CPU threads that the artifact's job needs."""

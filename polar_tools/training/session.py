@@ -24,8 +24,12 @@ def run(spec: TrainSpec, folder: Path, data_collator: Any = None) -> tuple[dict[
 
     Returns what was found out: what is the same in every run of the same work, and what differs from run to run.
     """
+    from polar_tools.training import engines
+
     trainer = _trained(spec, folder, data_collator)
     facts = {"seed": spec.seed, **modeling.loaded(trainer.model, spec.experiment), **_told(trainer, spec.experiment)}
+    if spec.experiment.is_distributed:
+        facts |= engines.described(spec.experiment)
     if data_collator is not None:
         facts["data_collator"] = f"{type(data_collator).__module__}.{type(data_collator).__qualname__}"
     distance = building.save(trainer, spec, folder)
@@ -61,9 +65,8 @@ def _trained(spec: TrainSpec, folder: Path, data_collator: Any) -> Trainer:
 
 
 def _with_batch_of(spec: TrainSpec, rows: int) -> TrainSpec:
-    """`spec` with as many rows a step on all of this process's devices."""
-    devices = max(1, spec.experiment.gpus)
-    experiment = spec.experiment.model_copy(update={"per_device_train_batch_size": max(1, rows // devices)})
+    """`spec` with as many rows a step."""
+    experiment = spec.experiment.model_copy(update={"per_device_train_batch_size": rows})
     return spec.model_copy(update={"experiment": experiment})
 
 
