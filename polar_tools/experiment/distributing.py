@@ -146,6 +146,8 @@ def settings(config: Any) -> dict[str, Any]:
         made = {**wanted, "zero_optimization": dict(config.zero)}
     else:
         made = _agreed(config.own_deepspeed, _read(config.own_deepspeed), config, wanted)
+    if config.zero.get("stage") == 3:  # else nothing could be saved but the parts
+        made["zero_optimization"] = {**made["zero_optimization"], "stage3_gather_16bit_weights_on_model_save": True}
     return {"steps_per_print": 10**9, "zero_allow_untested_optimizer": True, "zero_force_ds_cpu_optimizer": False, **made}
 
 

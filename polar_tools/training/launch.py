@@ -123,7 +123,7 @@ def _torchrun(config: Config, here: nodes.Node, outcomes: Path) -> list[str]:
 def _environment(config: Config) -> Mapping[str, str]:
     """What the processes find in their environment. PYTHONSAFEPATH: a folder `datasets` here is no library."""
     told = {processes.LAUNCHER: str(os.getpid()), "OMP_NUM_THREADS": str(config.threads), "PYTHONSAFEPATH": "1"}
-    return {**os.environ, **told}
+    return {"TORCH_CPP_LOG_LEVEL": "ERROR", **os.environ, **told}
 
 
 @contextmanager

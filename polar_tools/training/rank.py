@@ -6,6 +6,7 @@ It owns nothing: rank 0 writes the model, and what it found out goes to the tool
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import resource
 import signal
@@ -65,7 +66,8 @@ def _join(spec: TrainSpec) -> None:
     if config.deepspeed is not None:
         import deepspeed
 
-        deepspeed.init_distributed(dist_backend="nccl" if config.gpus else "gloo", verbose=False)
+        with contextlib.redirect_stdout(io.StringIO()):  # it says what it builds
+            deepspeed.init_distributed(dist_backend="nccl" if config.gpus else "gloo", verbose=False)
 
 
 def _print_to(file: Path) -> None:
