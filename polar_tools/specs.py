@@ -183,7 +183,7 @@ class TrainSpec(ExperimentSpec):
         if folder is not None and not found:
             raise ConfigError(f"resume_from_checkpoint: there is no checkpoint in {folder} (looked for in {Path.cwd()})")
         if self.experiment.own_deepspeed is not None:
-            distributing.settings(self.experiment)
+            distributing.refuse_contradiction(self.experiment)
             found.append(self.experiment.own_deepspeed)
         return sorted(found)
 

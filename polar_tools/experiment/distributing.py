@@ -34,7 +34,8 @@ SIZES = {
 }
 """Sizes by DeepSpeed's own names, and the stages that read them."""
 OPTIMIZERS = ("Adam", "AdamW")
-"""What of DeepSpeed computes the same as `optim: adamw_torch`."""
+"""What of DeepSpeed computes the same as those of SAME_OPTIMIZERS."""
+SAME_OPTIMIZERS = ("adamw_torch", "adamw_torch_fused")
 
 
 class Distributing(Loading):
@@ -137,30 +138,53 @@ class Distributing(Loading):
 
 
 def settings(config: Any) -> dict[str, Any]:
-    """DeepSpeed's whole configuration for an experiment, with nothing left `auto` that the experiment says.
-
-    Raises ConfigError for a file that can't be read, or that says something else than the experiment.
-    """
-    wanted = _wanted(config)
-    if config.own_deepspeed is None:
-        made = {**wanted, "zero_optimization": dict(config.zero)}
-    else:
-        made = _agreed(config.own_deepspeed, _read(config.own_deepspeed), config, wanted)
+    """DeepSpeed's whole configuration for an experiment, with nothing left `auto` that the experiment says."""
+    own = {} if config.own_deepspeed is None else _read(config.own_deepspeed)
+    made = _joined(own, _wanted(config, own))
+    made["zero_optimization"] = dict(config.zero)
     if config.zero.get("stage") == 3:  # else nothing could be saved but the parts
-        made["zero_optimization"] = {**made["zero_optimization"], "stage3_gather_16bit_weights_on_model_save": True}
+        made["zero_optimization"]["stage3_gather_16bit_weights_on_model_save"] = True
     return {"steps_per_print": 10**9, "zero_allow_untested_optimizer": True, "zero_force_ds_cpu_optimizer": False, **made}
 
 
-def _wanted(config: Any) -> dict[str, Any]:
-    """What the fields of an experiment say, by DeepSpeed's names."""
+def refuse_contradiction(config: Any) -> None:
+    """Raise ConfigError for a configuration of DeepSpeed of one's own that can't be read, or says something else than the experiment."""
+    if (file := config.own_deepspeed) is None:
+        return
+    own = _read(file)
+    if "scheduler" in own:
+        raise ConfigError(f"deepspeed: {file} has a `scheduler`; leave it out, for `lr_scheduler_type` and `warmup_steps` say it")
+    kind = own.get("optimizer", {}).get("type")
+    if "optimizer" in own and (kind not in OPTIMIZERS or config.optim not in SAME_OPTIMIZERS):
+        raise ConfigError(f"deepspeed: {file} says `optimizer.type`: {kind}, the experiment says `optim`: {config.optim}")
+    wrong = [
+        f"deepspeed: {file} says `{place}`: {json.dumps(there)}, the experiment says `{FIELDS[place]}`: {json.dumps(ours)}"
+        for place, ours in _leaves(_wanted(config, own))
+        if (there := _at(own, place)) not in (None, "auto", ours)
+    ]
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+
+
+def _wanted(config: Any, own: dict[str, Any]) -> dict[str, Any]:
+    """What the fields of an experiment say, by DeepSpeed's names; of an optimizer only where `own` has one."""
     rows, batches = config.per_device_train_batch_size, config.gradient_accumulation_steps
-    return {
+    wanted = {
         "train_micro_batch_size_per_gpu": rows,
         "gradient_accumulation_steps": batches,
         "train_batch_size": rows * batches * config.world_size,
         "gradient_clipping": config.max_grad_norm,
         "bf16": {"enabled": config.bf16},
         "fp16": {"enabled": config.fp16},
+    }
+    if "optimizer" not in own:
+        return wanted
+    betas = [config.adam_beta1, config.adam_beta2]
+    return {
+        **wanted,
+        "optimizer": {
+            "params": {"lr": config.learning_rate, "betas": betas, "eps": config.adam_epsilon, "weight_decay": config.weight_decay}
+        },
     }
 
 
@@ -179,27 +203,6 @@ FIELDS = {
 """A place in DeepSpeed's configuration -> the fields that decide it."""
 
 
-def _agreed(file: str, own: dict[str, Any], config: Any, wanted: dict[str, Any]) -> dict[str, Any]:
-    """`own` with what it leaves out or calls `auto` filled in; raises ConfigError where it says something else."""
-    if "scheduler" in own:
-        raise ConfigError(f"deepspeed: {file} has a `scheduler`; leave it out, for `lr_scheduler_type` and `warmup_steps` say it")
-    if "optimizer" in own:
-        kind = own["optimizer"].get("type")
-        if kind not in OPTIMIZERS or not config.optim.startswith("adamw_torch"):
-            raise ConfigError(f"deepspeed: {file} says `optimizer.type`: {kind}, the experiment says `optim`: {config.optim}")
-        betas = [config.adam_beta1, config.adam_beta2]
-        params = {"lr": config.learning_rate, "betas": betas, "eps": config.adam_epsilon, "weight_decay": config.weight_decay}
-        wanted = {**wanted, "optimizer": {"type": kind, "params": params}}
-    wrong = [
-        f"deepspeed: {file} says `{place}`: {json.dumps(there)}, the experiment says `{FIELDS[place]}`: {json.dumps(ours)}"
-        for place, ours in _leaves(wanted)
-        if place in FIELDS and (there := _at(own, place)) not in (None, "auto", ours)
-    ]
-    if wrong:
-        raise ConfigError("\n".join(wrong))
-    return _filled(own, wanted)
-
-
 def _leaves(tree: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     """Every value of a tree of mappings with its place, names with dots between them."""
     for name, value in tree.items():
@@ -216,16 +219,10 @@ def _at(tree: dict[str, Any], place: str) -> Any:
     return _at(below, rest) if rest and isinstance(below, dict) else None if rest else below
 
 
-def _filled(own: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
-    """`own` with the values of `wanted` where it has none, or `auto`."""
-    made = dict(own)
-    for name, value in wanted.items():
-        there = made.get(name)
-        if isinstance(value, dict):
-            made[name] = _filled(there if isinstance(there, dict) else {}, value)
-        elif there in (None, "auto"):
-            made[name] = value
-    return made
+def _joined(own: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """`own` with the values of `wanted` in it."""
+    below = {name: _joined(own.get(name, {}), value) if isinstance(value, dict) else value for name, value in wanted.items()}
+    return {**own, **below}
 
 
 def _read(file: str) -> dict[str, Any]:

@@ -78,8 +78,6 @@ class Config(Running, Optimizing, Adapting, Distributing, Material):
             raise ValueError(f"{field}: `{self.method}` can't be trained so{other}; these can: {', '.join(able)}")
         if not self.do_train:
             raise ValueError(f"{field}: without `do_train` there is nothing to divide; leave it out")
-        if self.auto_find_batch_size:
-            raise ValueError(f"auto_find_batch_size: would change the batch of one process only; beside {field} choose it yourself")
         divided = self.deepspeed is not None or self.fsdp
         if divided and self.optim not in ELEMENTWISE:
             raise ValueError(

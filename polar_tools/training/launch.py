@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polar_tools.artifact import read_json
 from polar_tools.errors import ConfigError, UnfinishedError, UserError, WorldError
-from polar_tools.training import log_file, nodes, processes, torchrun
+from polar_tools.specs import freeze
+from polar_tools.training import log_file, nodes, outcomes
 
 if TYPE_CHECKING:
     from polar_tools.methods.base import Config
@@ -71,23 +71,47 @@ def run(spec: TrainSpec, folder: Path, data_collator: Any = None) -> Found:
     if data_collator is not None:
         raise ConfigError("data_collator: an object can't be handed to other processes; train in one, or write a method that has it")
     config, here = spec.experiment, nodes.here(spec.experiment.nodes)
-    outcomes = folder / processes.FOLDER
+    left = folder / outcomes.FOLDER
     if here.number == 0:
-        shutil.rmtree(outcomes, ignore_errors=True)
-    outcomes.mkdir(exist_ok=True)
+        shutil.rmtree(left, ignore_errors=True)
+    left.mkdir(exist_ok=True)
     ranks = range(here.number * config.processes_per_node, (here.number + 1) * config.processes_per_node)
-    command = [*_torchrun(config, here, outcomes), "-m", "polar_tools.training.rank", str(folder)]
+    command = [*_torchrun(config, here, left), "-m", "polar_tools.training.rank", str(folder)]
     try:
         with _signals() as received:
-            status = _wait(subprocess.Popen(command, env=_environment(config), start_new_session=True), received, outcomes, ranks)
-        said = processes.said(outcomes)
+            status = _wait(subprocess.Popen(command, env=_environment(config), start_new_session=True), received, left, ranks)
+        said = outcomes.said(left)
+        if here.number and not status:
+            return {}, {}
         if status or "recorded" not in said.get(0, {}):
-            _keep_logs(outcomes, folder / log_file.NAME, said)
-            raise _error(said, read_json(outcomes / torchrun.FAILURES) or {}, received, config.world_size, folder)
+            _keep_logs(left, folder / log_file.NAME, said)
+            raise _error(said, outcomes.ended(left), received, config.world_size, folder)
         return said[0]["recorded"], said[0]["measured"]
     finally:
         if here.number == 0:
-            shutil.rmtree(outcomes, ignore_errors=True)
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def joined(folder: Path) -> bool:
+    """Do the part that another machine than the first has in the training in `folder`; False where it has none, being of one machine.
+
+    The artifact is the first machine's: here nothing is written but by the processes.
+    """
+    from polar_tools import artifact
+
+    spec, _ = artifact.asked(folder, "train")
+    if spec.experiment.nodes == 1:
+        return False
+    here = nodes.here(spec.experiment.nodes)
+    if artifact.is_done(folder, spec, freeze(spec), artifact.Records()):
+        print(f"{folder}: up to date")
+        return True
+    print(f"{folder}: node {here.number} of {spec.experiment.nodes} waits for node 0 at {here.address}:{here.port}", flush=True)
+    check(spec.experiment)
+    set_up(spec.experiment.gpus)
+    run(spec, folder)
+    print(f"{folder}: node {here.number} has done its part")
+    return True
 
 
 def apart(work: Callable[..., None], *told: Any) -> None:
@@ -95,8 +119,8 @@ def apart(work: Callable[..., None], *told: Any) -> None:
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    os.environ[processes.LAUNCHER] = str(os.getpid())
-    with ProcessPoolExecutor(1, get_context("spawn"), processes.die_with_parent) as pool:
+    os.environ[outcomes.LAUNCHER] = str(os.getpid())
+    with ProcessPoolExecutor(1, get_context("spawn"), outcomes.die_with_parent) as pool:
         outcome = pool.submit(_outcome, work, *told).result()
     if outcome:
         raise _raised(outcome)
@@ -107,13 +131,13 @@ def _outcome(work: Callable[..., None], *told: Any) -> dict[str, Any]:
     try:
         work(*told)
     except BaseException as error:
-        return processes.told(error)
+        return outcomes.told(error)
     return {}
 
 
-def _torchrun(config: Config, here: nodes.Node, outcomes: Path) -> list[str]:
+def _torchrun(config: Config, here: nodes.Node, left: Path) -> list[str]:
     """The command that starts the processes of this machine. With addresses given by hand, and not found by c10d, node 0 has rank 0."""
-    command = [sys.executable, "-m", "polar_tools.training.torchrun", str(outcomes), f"--nproc-per-node={config.processes_per_node}"]
+    command = [sys.executable, "-m", "polar_tools.training.torchrun", str(left), f"--nproc-per-node={config.processes_per_node}"]
     if config.nodes == 1:
         return [*command, "--standalone"]
     met = [f"--nnodes={config.nodes}", f"--node-rank={here.number}", f"--master-addr={here.address}", f"--master-port={here.port}"]
@@ -122,7 +146,7 @@ def _torchrun(config: Config, here: nodes.Node, outcomes: Path) -> list[str]:
 
 def _environment(config: Config) -> Mapping[str, str]:
     """What the processes find in their environment. PYTHONSAFEPATH: a folder `datasets` here is no library."""
-    told = {processes.LAUNCHER: str(os.getpid()), "OMP_NUM_THREADS": str(config.threads), "PYTHONSAFEPATH": "1"}
+    told = {outcomes.LAUNCHER: str(os.getpid()), "OMP_NUM_THREADS": str(config.threads), "PYTHONSAFEPATH": "1"}
     return {"TORCH_CPP_LOG_LEVEL": "ERROR", **os.environ, **told}
 
 
@@ -133,7 +157,7 @@ def _signals() -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():
         yield received
         return
-    former = {number: signal.signal(number, lambda number, _: received.append(number)) for number in processes.PASSED_ON}
+    former = {number: signal.signal(number, lambda number, _: received.append(number)) for number in outcomes.PASSED_ON}
     try:
         yield received
     finally:
@@ -141,13 +165,13 @@ def _signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _wait(process: subprocess.Popen[bytes], received: list[int], outcomes: Path, ranks: range) -> int:
+def _wait(process: subprocess.Popen[bytes], received: list[int], left: Path, ranks: range) -> int:
     """The exit status of torchrun; signals are passed on meanwhile, to those who are there, and to those who come later."""
     done: dict[int, int] = dict.fromkeys(ranks, 0)
     while process.poll() is None:
         time.sleep(POLL)
         for rank in ranks:
-            file = outcomes / f"{rank}.pid"
+            file = left / f"{rank}.pid"
             for number in received[done[rank] :] if file.is_file() else ():
                 done[rank] += 1
                 _send(int(file.read_text(encoding="utf-8")), number)
@@ -161,10 +185,10 @@ def _send(process: int, number: int) -> None:
         return
 
 
-def _keep_logs(outcomes: Path, log: Path, said: Mapping[int, Mapping[str, Any]]) -> None:
+def _keep_logs(left: Path, log: Path, said: Mapping[int, Mapping[str, Any]]) -> None:
     """Add to a training's log what processes printed that nobody saw, and where they failed."""
     with log.open("a", encoding="utf-8") as file:
-        for printed in sorted(outcomes.glob("*.log")):
+        for printed in sorted(left.glob("*.log")):
             file.write(f"--- what process {printed.stem} printed ---\n{printed.read_text(encoding='utf-8', errors='replace')}")
         for rank, outcome in said.items():
             if "traceback" in outcome:
@@ -172,17 +196,17 @@ def _keep_logs(outcomes: Path, log: Path, said: Mapping[int, Mapping[str, Any]])
 
 
 def _error(
-    said: Mapping[int, Mapping[str, Any]], ended: Mapping[str, int], received: list[int], processes_: int, folder: Path
+    said: Mapping[int, Mapping[str, Any]], ended: Mapping[int, int], received: list[int], processes: int, folder: Path
 ) -> BaseException:
     """What to raise for a training that came to no end: the cause, rather than what the others said when they lost it."""
-    killed = {int(rank): -status for rank, status in ended.items() if status < 0}
+    killed = {rank: -status for rank, status in ended.items() if status < 0}
     if received and not any("status" in outcome for outcome in said.values()):
         name = signal.Signals(received[0]).name
         return KeyboardInterrupt() if received[0] == signal.SIGINT else UnfinishedError(f"stopped by {name}; run the same command again")
     for rank, number in killed.items():
         name = signal.Signals(number).name
         return WorldError(
-            f"process {rank} of {processes_} was ended by {name}{', as where memory runs out' if number == signal.SIGKILL else ''}; "
+            f"process {rank} of {processes} was ended by {name}{', as where memory runs out' if number == signal.SIGKILL else ''}; "
             f"{folder / log_file.NAME} has what it said last. The same command goes on from the last checkpoint"
         )
     order = sorted(said.items(), key=lambda item: ("status" not in item[1], item[1]["time"]))
@@ -192,7 +216,7 @@ def _error(
     rank, first = failed[0]
     if "status" in first or "interrupted" in first:
         return _raised(first)
-    return WorldError(f"process {rank} of {processes_} failed: {first['message']}; {folder / log_file.NAME} says where")
+    return WorldError(f"process {rank} of {processes} failed: {first['message']}; {folder / log_file.NAME} says where")
 
 
 def _raised(outcome: Mapping[str, Any]) -> BaseException:

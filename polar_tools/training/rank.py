@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polar_tools.errors import UnfinishedError
-from polar_tools.training import processes
+from polar_tools.training import outcomes
 
 if TYPE_CHECKING:
     from polar_tools.specs import TrainSpec
@@ -23,22 +23,23 @@ if TYPE_CHECKING:
 
 def main(folder: Path) -> int:
     """Train as the spec in `folder` says; gives the exit status, by which torchrun knows whether to end the others."""
-    processes.die_with_parent()
-    for number in processes.PASSED_ON:  # torchrun ignores them, and a child inherits that
+    outcomes.die_with_parent()
+    for number in outcomes.PASSED_ON:  # torchrun ignores them, and a child inherits that
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-    rank, outcomes = int(os.environ["RANK"]), folder / processes.FOLDER
+    rank, left = int(os.environ["RANK"]), folder / outcomes.FOLDER
+    left.mkdir(exist_ok=True)
     if rank:
-        _print_to(outcomes / f"{rank}.log")
-    (outcomes / f"{rank}.pid").write_text(str(os.getpid()), encoding="utf-8")
+        _print_to(left / f"{rank}.log")
+    outcomes.be_known(left, rank)
     try:
         recorded, measured = _train(folder, rank)
     except UnfinishedError as error:  # all of them stop then, each in its own time: nothing for torchrun to end
-        processes.say(outcomes, rank, processes.told(error))
+        outcomes.say(left, rank, outcomes.told(error))
         return 0
     except BaseException as error:
-        processes.say(outcomes, rank, processes.told(error))
+        outcomes.say(left, rank, outcomes.told(error))
         return 1
-    processes.say(outcomes, rank, {"recorded": recorded, "measured": measured})
+    outcomes.say(left, rank, {"recorded": recorded, "measured": measured})
     return 0
 
 

@@ -6,24 +6,21 @@ minutes to save. So signals pass it by; it ends when its processes have.
 
 from __future__ import annotations
 
-import json
 import logging
 import signal
 import sys
 from pathlib import Path
 
-from polar_tools.training import processes
+from polar_tools.training import outcomes
 
-FAILURES = "torchrun"
-"""What of the processes torchrun alone knows: with which status, or by which signal, they ended."""
 PATIENCE = 30
 """Seconds for the other processes to end once one has failed."""
 
 
 def main(folder: Path, arguments: list[str]) -> int:
     """Run torchrun; gives the exit status."""
-    processes.die_with_parent()
-    for number in processes.PASSED_ON:
+    outcomes.die_with_parent()
+    for number in outcomes.PASSED_ON:
         signal.signal(number, signal.SIG_IGN)
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import parse_args, run
@@ -32,8 +29,7 @@ def main(folder: Path, arguments: list[str]) -> int:
     try:
         run(parse_args(["--signals-to-handle", "SIGQUIT", "--shutdown-timeout", str(PATIENCE), *arguments]))
     except ChildFailedError as error:
-        ended = {str(rank): failure.exitcode for rank, failure in error.failures.items()}
-        (folder / FAILURES).write_text(json.dumps(ended), encoding="utf-8")
+        outcomes.say_ended(folder, {rank: failure.exitcode for rank, failure in error.failures.items()})
         return 1
     return 0
 
