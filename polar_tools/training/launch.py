@@ -114,22 +114,23 @@ def joined(folder: Path) -> bool:
     return True
 
 
-def apart(work: Callable[..., None], *told: Any) -> None:
+def apart(work: Callable[[TrainSpec, Path], None], spec: TrainSpec, folder: Path) -> None:
     """Do `work` in a process of its own that sees one GPU at most, and raise what it raises: what it held is free again afterwards."""
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
     os.environ[outcomes.LAUNCHER] = str(os.getpid())
     with ProcessPoolExecutor(1, get_context("spawn"), outcomes.die_with_parent) as pool:
-        outcome = pool.submit(_outcome, work, *told).result()
+        outcome = pool.submit(_outcome, work, spec, folder).result()
     if outcome:
         raise _raised(outcome)
 
 
-def _outcome(work: Callable[..., None], *told: Any) -> dict[str, Any]:
-    set_up(min(1, told[0].experiment.gpus))
+def _outcome(work: Callable[[TrainSpec, Path], None], spec: TrainSpec, folder: Path) -> dict[str, Any]:
+    set_up(min(1, spec.experiment.gpus))
     try:
-        work(*told)
+        with log_file.written(folder / log_file.NAME):
+            work(spec, folder)
     except BaseException as error:
         return outcomes.told(error)
     return {}
