@@ -85,6 +85,8 @@ class Config(Running, Optimizing, Adapting, Distributing, Material):
             )
         if divided and self.use_peft and self.peft_type == "adalora":
             raise ValueError(f"peft_type: adalora looks at gradients as a whole, which {field} divides; choose another")
+        if divided and self.model_dump(include={"sync_ref_model"}).get("sync_ref_model"):
+            raise ValueError(f"sync_ref_model: no checkpoint of {field} holds a reference that follows; leave it out, or {field}")
         if self.quantization and (self.fsdp or self.zero.get("stage") == 3):
             raise ValueError(f"quantization: quantized weights can't be divided by {field}; zero2 divides all but them")
         if self.deepspeed is not None and self.dtype != "float32" and not (self.bf16 or self.fp16):

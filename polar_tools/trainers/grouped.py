@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 from trl import GRPOTrainer, RLOOTrainer
 
 
@@ -20,7 +21,7 @@ class _Grouped:
         trainer.eos_token_ids = [stop]
         trainer.generation_config.eos_token_id = trainer.generation_kwargs["eos_token_id"] = [stop]
         if trainer.ref_model is not None:  # read again by trl from where the weights once lay, without an adapter that was merged since
-            trainer.ref_model.load_state_dict(trainer.model.state_dict())
+            _copy_weights(trainer.model, trainer.accelerator.unwrap_model(trainer.ref_model))
 
     def _tokenize_prompts(self, prompts: list[list[int]]) -> tuple[list[list[int]], None, dict[str, Any]]:
         return prompts, None, {}
@@ -38,6 +39,18 @@ class _Grouped:
         output: Any = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **options)  # type: ignore[misc]
         means = {f"{metric_key_prefix}_{name}": sum(values) / len(values) for name, values in trainer._metrics["eval"].items() if values}
         return output._replace(metrics={**means, **output.metrics})
+
+
+def _copy_weights(source: Any, target: Any) -> None:
+    """Give `target` the weights of `source`. Of a model that is divided by ZeRO-3 they are put together one by one."""
+    if not is_deepspeed_zero3_enabled():
+        target.load_state_dict(source.state_dict())
+        return
+    from deepspeed.runtime.zero import GatheredParameters
+
+    for ours, theirs in zip(source.parameters(), target.parameters(), strict=True):
+        with GatheredParameters([ours, theirs], modifier_rank=0):
+            theirs.data.copy_(ours.data)
 
 
 class GroupedGRPOTrainer(_Grouped, GRPOTrainer):

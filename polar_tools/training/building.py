@@ -35,10 +35,8 @@ def model(spec: TrainSpec) -> Any:
     """The model that is trained, with a new adapter if there is to be one. What is drawn from here on depends on the seed alone."""
     config = spec.experiment
     modeling.seed_everything(spec.seed, config.threads, config.gpus)
-    from polar_tools.training import engines
-
     method = discovery.load("methods", config.method)
-    with engines.loading(config):
+    with modeling.divided(config):
         return modeling.load_model(config.model, method, config, modeling.load_features(spec.tokenizer), adapter=True)
 
 

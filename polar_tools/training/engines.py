@@ -34,19 +34,6 @@ def arguments(config: Config) -> dict[str, Any]:
 
 
 @contextmanager
-def loading(config: Config) -> Iterator[None]:
-    """While this lasts, transformers divides the weights that it loads among the processes, under ZeRO-3: none ever holds them all."""
-    if config.zero.get("stage") != 3:
-        yield
-        return
-    from transformers.integrations.deepspeed import HfDeepSpeedConfig
-
-    kept = HfDeepSpeedConfig(distributing.settings(config))  # transformers itself remembers it only as long as somebody does
-    yield
-    del kept
-
-
-@contextmanager
 def alone() -> Iterator[None]:
     """While this lasts, a model is loaded whole, though weights are divided while it is trained."""
     from transformers.integrations import deepspeed
