@@ -70,7 +70,7 @@ def reference(config: Any, model: Any) -> Any:
         return ADAPTER_OFF
     if config.ref_model is None and config.precompute_ref_log_probs:
         return None
-    if config.ref_model is None and not config.zero.get("stage") == 3:
+    if config.ref_model is None and config.zero.get("stage") != 3:
         return deepcopy(model).requires_grad_(False)
     with modeling.divided(config):  # of which there can be no copy
         return modeling.pretrained(config.ref_model or config.model, "AutoModelForCausalLM", config, {}).requires_grad_(False)

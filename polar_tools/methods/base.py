@@ -71,7 +71,8 @@ class Config(Running, Optimizing, Adapting, Distributing, Material):
     def _processes_can_train_it(self) -> Self:
         if self.engine is None:
             return self
-        field = "nproc_per_node" if self.engine == "ddp" and not self.gpus else "gpus" if self.engine == "ddp" else self.engine
+        several = "gpus" if self.gpus > 1 else "nproc_per_node" if self.nproc_per_node > 1 else "nodes"
+        field = several if self.engine == "ddp" else self.engine
         if self.engine not in self.ENGINES:
             able = [name for name, method in discovery.modules("methods").items() if self.engine in method.Config.ENGINES]
             other = f" (it can over several processes without {field})" if self.ENGINES else ", only in one process"
