@@ -23,6 +23,8 @@ from polar_tools.specs import freeze
 from polar_tools.training import log_file, nodes, outcomes
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
     from polar_tools.methods.base import Config
     from polar_tools.specs import TrainSpec
 
@@ -116,24 +118,36 @@ def joined(folder: Path) -> bool:
 
 def apart(work: Callable[[TrainSpec, Path], None], spec: TrainSpec, folder: Path) -> None:
     """Do `work` in a process of its own that sees one GPU at most, and raise what it raises: what it held is free again afterwards."""
-    from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
     os.environ[outcomes.LAUNCHER] = str(os.getpid())
-    with ProcessPoolExecutor(1, get_context("spawn"), outcomes.die_with_parent) as pool:
-        outcome = pool.submit(_outcome, work, spec, folder).result()
+    spawn = get_context("spawn")
+    receiver, sender = spawn.Pipe(duplex=False)
+    process = spawn.Process(target=_do_apart, args=(sender, work, spec, folder))
+    process.start()
+    sender.close()
+    try:
+        outcome = receiver.recv()
+    except EOFError:
+        process.join()
+        raise WorldError(f"the process that was to look ahead was ended, with status {process.exitcode}: did memory run out?") from None
+    finally:
+        process.kill()  # it has said all, or this process is told to stop
+        process.join()
     if outcome:
         raise _raised(outcome)
 
 
-def _outcome(work: Callable[[TrainSpec, Path], None], spec: TrainSpec, folder: Path) -> dict[str, Any]:
+def _do_apart(sender: Connection, work: Callable[[TrainSpec, Path], None], spec: TrainSpec, folder: Path) -> None:
+    outcomes.die_with_parent()
     set_up(min(1, spec.experiment.gpus))
     try:
         with log_file.written(folder / log_file.NAME):
             work(spec, folder)
     except BaseException as error:
-        return outcomes.told(error)
-    return {}
+        sender.send(outcomes.told(error))
+    else:
+        sender.send({})
 
 
 def _torchrun(config: Config, here: nodes.Node, left: Path) -> list[str]:
