@@ -25,9 +25,9 @@ rule train:
         mem_mb=PLAN.resources("train").mem_mb,
         runtime=PLAN.resources("train").runtime,
     params:
-        on_each=lambda w, resources, threads: (
-            f"{resources.mpi} --nodes={resources.nodes} --ntasks={resources.tasks} "
-            f"--ntasks-per-node=1 --cpus-per-task={threads} "
+        on_each=lambda w, resources: (
+            f"{resources.mpi} --nodes={resources.nodes} --ntasks={resources.tasks} --ntasks-per-node=1 "
+            f"--cpus-per-task={PLAN.threads(f'results/{w.experiment}/{w.run}/train')} "
             if "mpi" in resources.keys()
             else ""
         ),
