@@ -14,7 +14,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polar_tools.errors import UnfinishedError
 from polar_tools.training import outcomes
 
 if TYPE_CHECKING:
@@ -33,10 +32,7 @@ def main(folder: Path) -> int:
     outcomes.be_known(left, rank)
     try:
         recorded, measured = _train(folder, rank)
-    except UnfinishedError as error:  # all of them stop then, each in its own time: nothing for torchrun to end
-        outcomes.say(left, rank, outcomes.told(error))
-        return 0
-    except BaseException as error:
+    except BaseException as error:  # torchrun ends the others then, who would wait for this one
         outcomes.say(left, rank, outcomes.told(error))
         return 1
     outcomes.say(left, rank, {"recorded": recorded, "measured": measured})
