@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from polar_tools import head_loss
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -57,10 +59,15 @@ def losses(model: PreTrainedModel, inputs: Mapping[str, Any], labels: torch.Tens
     """Summed cross-entropy in nats and number of trained tokens of each row of `inputs`; the head runs only where that is needed."""
     targets = labels[:, 1:].to(model.device)
     columns = targets.ne(IGNORED).any(0).nonzero().flatten()
+    given, targets = {**_on(model, inputs), "logits_to_keep": columns}, targets[:, columns]
+    kept, head = targets.ne(IGNORED), head_loss.head_of(model)
     with torch.inference_mode():
-        logits = model(**_on(model, inputs), logits_to_keep=columns).logits
-    found, counts, _ = _sums(logits, targets[:, columns])
-    return list(zip(found, counts, strict=True))
+        seen = None if head is None else head_loss.run(model, head, given, targets, kept)
+        if seen is None:
+            found, counts, _ = _sums(model(**given).logits, targets)
+            return list(zip(found, counts, strict=True))
+        each = torch.zeros(kept.shape, device=kept.device).masked_scatter(kept, seen[1].losses)
+    return list(zip(each.sum(1).tolist(), kept.sum(1).tolist(), strict=True))
 
 
 def _on(model: PreTrainedModel, inputs: Mapping[str, Any]) -> dict[str, Any]:

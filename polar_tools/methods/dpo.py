@@ -11,7 +11,7 @@ from polar_tools.methods import base
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+    from transformers import PreTrainedModel, Trainer
 
 ALIASES = ()
 
@@ -66,7 +66,7 @@ class Config(preferences.Lengths, preferences.Referenced, conversations.Fields, 
         return self
 
 
-COLUMNS = preferences.COLUMNS
+COLUMNS = (*preferences.COLUMNS, *preferences.WITH_PICTURES)
 MODEL_CLASS = "AutoModelForCausalLM"
 TASK_TYPE = "CAUSAL_LM"
 METRICS = ("preference_accuracy", "margin", "loss")
@@ -89,16 +89,16 @@ wrap = base.wrap
 def build_trainer(
     config: Config,
     model: PreTrainedModel,
-    processor: PreTrainedTokenizerBase,
+    processor: Any,
     train: Dataset,
     evaluation: dict[str, Dataset] | None,
     callbacks: list[Any],
     **run: Any,
 ) -> Trainer:
-    """trl's DPOTrainer on rendered pairs."""
+    """trl's DPOTrainer on rendered pairs, or, with pictures, on batches that are made of rows."""
     from trl import DPOConfig
 
-    from polar_tools.trainers.preference import DirectTrainer, Pairs
+    from polar_tools.trainers.preference import DirectTrainer
 
     losses = {"loss_type": [*config.loss_type], "loss_weights": config.loss_weights and [*config.loss_weights]}
     return DirectTrainer(
@@ -108,7 +108,7 @@ def build_trainer(
         train_dataset=train,
         eval_dataset=evaluation,
         processing_class=processor,
-        data_collator=Pairs(processor.pad_token_id),
+        data_collator=preferences.collator(config, processor, fit),
         callbacks=callbacks,
     )
 

@@ -47,7 +47,7 @@ def predict(
     loaded = modeling.load_model(model, method, config, features).eval()
     modeling.seed_everything(seed, config.threads, config.gpus)
     predictions: list[Prediction] = method.predict(
-        config, loaded, modeling.load_processor(spec.tokenizer, method, config), features, rows, generation
+        config, loaded, modeling.load_processor(spec.tokenizer, method, config, list(rows[0])), features, rows, generation
     )
     return predictions
 

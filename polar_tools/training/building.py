@@ -7,8 +7,9 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polar_tools import datasets, discovery, modeling, tokens
+from polar_tools import datasets, discovery, modeling, pictures, tokens
 from polar_tools.errors import ConfigError
+from polar_tools.training import offloading, tiling
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
 
 COMPARED_ROWS = 4
 """Rows on which a merged model is compared with its adapter."""
+
+
+def trains_on(config: Config) -> str:
+    """What the method's trainer takes: its TRAINS_ON; rows where they have pictures, which no stage keeps as tokens."""
+    if pictures.among(datasets.schema(Path(config.dataset)).names):
+        return "rows"
+    found: str = discovery.load("methods", config.method).TRAINS_ON
+    return found
 
 
 def rows(trains_on: str, prepared: Path, part: str, rendered: Path) -> Dataset:
@@ -37,7 +46,10 @@ def model(spec: TrainSpec) -> Any:
     modeling.seed_everything(spec.seed, config.threads, config.gpus)
     method = discovery.load("methods", config.method)
     with modeling.divided(config):
-        return modeling.load_model(config.model, method, config, modeling.load_features(spec.tokenizer), adapter=True)
+        model = modeling.load_model(config.model, method, config, modeling.load_features(spec.tokenizer), adapter=True)
+    if config.tiled_mlp_num_shards is not None:
+        tiling.tile(model, config.tiled_mlp_num_shards)
+    return model
 
 
 def trainer(
@@ -59,7 +71,7 @@ def trainer(
     made: Trainer = method.build_trainer(
         config,
         model,
-        modeling.load_processor(spec.tokenizer, method, config),
+        modeling.load_processor(spec.tokenizer, method, config, train.column_names),
         train,
         evaluation,
         callbacks,
@@ -72,6 +84,8 @@ def trainer(
     )
     if config.label_smoothing_factor and type(made).compute_loss is not BaseTrainer.compute_loss:
         raise ConfigError(f"label_smoothing_factor: {config.method} computes its loss itself and doesn't read it")
+    if config.activation_offloading:
+        offloading.offload(made)
     made.remove_callback(PrinterCallback)  # MetricsLog prints the same, for people
     engines.begin(made, config)
     return made

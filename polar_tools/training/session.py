@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polar_tools import discovery, modeling, tokens
+from polar_tools import modeling, tokens
 from polar_tools.errors import ConfigError, UnfinishedError
 from polar_tools.training import building
 
@@ -94,7 +94,7 @@ def _build(spec: TrainSpec, folder: Path) -> Trainer:
     from polar_tools.training import finite
 
     config = spec.experiment
-    trains_on = discovery.load("methods", config.method).TRAINS_ON
+    trains_on = building.trains_on(config)
     rendered = Path(spec.tokenizer).parent
     watched = {
         name: building.rows(trains_on, Path(data), "test", rendered / tokens.EVALUATION / name)

@@ -15,6 +15,7 @@ from polar_tools.config import Generation
 from polar_tools.errors import DataError, RowError
 from polar_tools.experiment.distributing import Distributing
 from polar_tools.experiment.loading import Loading
+from polar_tools.fields import Slice
 from polar_tools.marks import IGNORED
 from polar_tools.training import building
 from polar_tools.training.watching import Received, still, watching
@@ -102,18 +103,19 @@ class Trial:
         return next(tuple(wanted) for wanted in self.method.COLUMNS if set(wanted) <= has)
 
     def has(self, field: str) -> bool:
-        """Whether the method has a field."""
-        return field in type(self.config).model_fields
+        """Whether the method has a field, and one that decides nothing about tokens: these are as they were rendered."""
+        found = type(self.config).model_fields.get(field)
+        return found is not None and not any(isinstance(mark, Slice) and "tokenize" in mark.stages for mark in found.metadata)
 
     @cached_property
     def data(self) -> Dataset:
         """The rows as the method's trainer takes them."""
-        rows = building.rows(self.method.TRAINS_ON, Path(self.config.dataset), "train", Path(self.spec.tokenizer).parent)
+        rows = building.rows(building.trains_on(self.config), Path(self.config.dataset), "train", Path(self.spec.tokenizer).parent)
         return rows.select(self.chosen.kept_places)
 
     def labelled(self) -> int | None:
         """How many tokens of the rows are trained on, as they were rendered; None where that is the trainer's business."""
-        if self.method.TRAINS_ON != "tokens" or "labels" not in self.data.column_names:
+        if building.trains_on(self.config) != "tokens" or "labels" not in self.data.column_names:
             return None
         return sum(int(label != IGNORED) for labels in self.data["labels"] for label in labels)
 
@@ -199,7 +201,7 @@ class Trial:
     def predict(self, model: Any) -> Predicted:
         """What evaluate makes of the rows with `model`; of what it writes, the first token."""
         features = modeling.load_features(self.spec.tokenizer)
-        processor = modeling.load_processor(self.spec.tokenizer, self.method, self.config)
+        processor = modeling.load_processor(self.spec.tokenizer, self.method, self.config, list(self.rows[0]))
         generation = Generation(max_new_tokens=1).model_dump(exclude_none=True)
         with still(model), watching(model) as received:
             try:
