@@ -23,11 +23,13 @@ def run(spec: TrainSpec, folder: Path, data_collator: Any = None) -> tuple[dict[
 
     Returns what was found out: what is the same in every run of the same work, and what differs from run to run.
     """
-    from polar_tools.training import micro_batch
+    from polar_tools.training import engines, micro_batch
 
     with signals.listening():  # as one of several processes, which no command has told to
         trainer, origin = _trained(spec, folder, data_collator)
     facts = {"seed": spec.seed, **modeling.loaded(trainer.model, spec.experiment), **_told(trainer, spec.experiment)}
+    if spec.experiment.is_distributed:
+        facts |= engines.described(spec.experiment)
     if origin.went_on_from:
         facts["went_on_from"] = list(origin.went_on_from)
     if data_collator is not None:
