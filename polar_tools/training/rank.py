@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import resource
 import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from polar_tools import consumption
 from polar_tools.training import outcomes
 
 if TYPE_CHECKING:
@@ -49,8 +49,7 @@ def _train(folder: Path, rank: int) -> tuple[dict[str, object], dict[str, object
     with log_file.written(folder / log_file.NAME) if rank == 0 else contextlib.nullcontext():
         _join(spec)
         recorded, measured = session.run(spec, folder)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    return recorded, {"peak_memory_mb": peak, **measured}
+    return recorded, {"peak_memory_mb": consumption.peak_mb(), **measured}
 
 
 def _join(spec: TrainSpec) -> None:
