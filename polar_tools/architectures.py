@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from polar_tools.methods.base import Config
 
 CAUSAL, ANY = "AutoModelForCausalLM", "AutoModel"
+PICTURES = "AutoModelForImageTextToText"
+"""The class of models that take pictures besides text."""
 
 
 def told(folder: str) -> dict[str, Any]:
@@ -64,26 +66,39 @@ def _texts(value: Any) -> list[str]:
     return [text for item in value.values() for text in (item if isinstance(item, list) else [item]) if isinstance(text, str)]
 
 
+def model_class(wanted: str, folder: str) -> str:
+    """The class that the model in `folder` is loaded as: `wanted`, or PICTURES for a language model that, by its config.json, can see.
+
+    So it stays whole. transformers would load of some only the part that reads text, and would know no way to load others.
+    """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as SEEING
+
+    model = told(folder)
+    sees = SEEING.get(str(model.get("model_type"))) in (model.get("architectures") or []) and not model.get("is_encoder_decoder")
+    return PICTURES if sees and wanted == CAUSAL else wanted
+
+
 def check_fits(method: str, folder: str) -> None:
     """Raise ConfigError, with the methods that would fit, where a model is none that `method` can train."""
     model = told(folder)
-    if not model or model.get("auto_map") or _fits(discovery.load("methods", method).MODEL_CLASS, model):
+    if not model or model.get("auto_map") or _fits(discovery.load("methods", method), folder):
         return
-    others = [name for name, module in discovery.modules("methods").items() if _fits(module.MODEL_CLASS, model)]
+    others = [name for name, module in discovery.modules("methods").items() if _fits(module, folder)]
     fitting = f"it would go with {', '.join(others)}" if others else "no method here goes with it"
     raise ConfigError(f"method: `{method}` makes no sense for the model in {folder}, {_kind(model)}; {fitting}")
 
 
-def _fits(model_class: str, model: dict[str, Any]) -> bool:
+def _fits(method: Any, folder: str) -> bool:
     """Whether transformers has such a model of this architecture. Encoders have a class that writes text too, for decoders made of them."""
     import transformers
     from transformers.models.auto import modeling_auto
 
+    model, wanted = told(folder), model_class(method.MODEL_CLASS, folder)
     kind = str(model.get("model_type"))
-    names = dict(getattr(transformers, model_class)._model_mapping._model_mapping)
+    names = dict(getattr(transformers, wanted)._model_mapping._model_mapping)
     if kind not in names:
         return False
-    if model_class != CAUSAL or model.get("is_decoder"):
+    if wanted != CAUSAL or model.get("is_decoder"):
         return True
     return kind not in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES and not model.get("is_encoder_decoder")
 

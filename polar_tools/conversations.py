@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, model_validator
 
-from polar_tools import labelling, marks, templates
+from polar_tools import labelling, marks, modeling, pictures, templates
 from polar_tools.errors import ConfigError, RowError
 from polar_tools.fields import Frozen, Rendered
+from polar_tools.metrics.base import Prediction
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
 Row = Mapping[str, Any]
 
@@ -44,30 +45,64 @@ class Fields(Prompts):
     """Whether the end-of-text token follows a text, and a completion under `chat_template: none`."""
 
 
-def set_up(config: Prompts, processor: "PreTrainedTokenizerBase") -> "PreTrainedTokenizerBase":
-    """The tokenizer with the chosen chat template, and with what ends its turns as the end-of-text token."""
-    marks.set_template(config.chat_template, processor, config.system_prompt)
+def set_up(config: Prompts, processor: Any) -> Any:
+    """The tokenizer, or the one in a processor, with the chosen chat template, and with what ends its turns as the end-of-text token."""
+    if pictures.shown_by(processor):
+        pictures.set_up(config, processor)
+    tokenizer = modeling.tokenizer_of(processor)
+    marks.set_template(config.chat_template, tokenizer, config.system_prompt)
+    processor.chat_template = tokenizer.chat_template
     return processor
 
 
-def render(config: Fields, tokenizer: "PreTrainedTokenizerBase", rows: Sequence[Row], answer: str = "completion") -> list[marks.Example]:
+def render(config: Fields, processor: Any, rows: Sequence[Row], answer: str = "completion") -> list[marks.Example]:
     """Token ids of each row, and labels that are trained on: the assistant's turns, what stands in the column `answer`, or the whole text.
 
-    Raises ConfigError for a choice that doesn't go with the rows, and RowError for a row that can't be told apart into given and answered.
+    Given a processor, with the ids of pictures. Raises ConfigError for a choice that doesn't go with the rows, and RowError for a row that
+    can't be told apart into given and answered.
     """
+    tokenizer = modeling.tokenizer_of(processor)
     refuse_unread(config, tokenizer, rows[0], answer)
+    if pictures.shown_by(processor):
+        return pictures.render(processor, illustrated(config, processor, rows, answer))
     wanted = columns(config, rows[0], answer)
     refuse_missing(rows, wanted)
     ends = [tokenizer.eos_token_id] if config.add_eos_token else []
     if wanted == ["text"]:
         return labelling.plain(tokenizer, [row["text"] for row in rows], ends)
     marks.refuse_special(tokenizer, (contents(row, [*wanted, "tools"]) for row in rows))
-    if config.prompt_template:
-        made = templates.prompts(config.prompt_template, rows)
-        rows = [{**row, "prompt": prompt} for row, prompt in zip(rows, made, strict=True)]
+    rows = _prompted(config, rows)
     if not has_turns(config, rows[0], answer):
         return labelling.continued(tokenizer, [(row["prompt"], row[answer]) for row in rows], ends)
     return labelling.dialogues(tokenizer, [dialogue(config, row, place, answer) for place, row in enumerate(rows)])
+
+
+def illustrated(config: Prompts, processor: "ProcessorMixin", rows: Sequence[Row], answer: str = "completion") -> list[pictures.Row]:
+    """Each row as the chat template writes it, with its pictures. Raises ConfigError for rows without turns, and RowError for a bad one."""
+    if not has_turns(config, rows[0], answer):
+        raise ConfigError("the rows are plain text and have no turns in which a picture could stand; give them `messages`, or a `prompt`")
+    wanted = columns(config, rows[0], answer)
+    refuse_missing(rows, wanted)
+    marks.refuse_special(processor.tokenizer, (contents(row, [*wanted, "tools"]) for row in rows))
+    if config.prompt_template:
+        templates.refuse_unknown(config.prompt_template, list(rows[0]))
+    rows = _prompted(config, rows)
+    shown = [pictures.of(row) for row in rows]
+    dialogues = [dialogue(config, row, place, answer) for place, row in enumerate(rows)]
+    return pictures.rows(processor, templates.dialogues(processor.tokenizer, pictures.placed(dialogues, shown)), shown)
+
+
+def encoded(config: Prompts, processor: "ProcessorMixin", rows: Sequence[Row]) -> pictures.Batch:
+    """What a model is given of `rows` with their pictures, and the same as rows with labels."""
+    return pictures.batch(processor, illustrated(config, processor, rows))
+
+
+def _prompted(config: Prompts, rows: Sequence[Row]) -> Sequence[Row]:
+    """`rows`, with their prompt where a template makes it."""
+    if not config.prompt_template:
+        return rows
+    made = templates.prompts(config.prompt_template, rows)
+    return [{**row, "prompt": prompt} for row, prompt in zip(rows, made, strict=True)]
 
 
 def columns(config: Prompts, row: Row, answer: str = "completion") -> list[str]:
@@ -204,20 +239,19 @@ def _strings(value: Any) -> Iterator[str]:
         yield from (text for item in value for text in _strings(item))
 
 
-def check(
-    config: Fields,
-    processor: "PreTrainedTokenizerBase",
-    row: Row,
-    example: marks.Example,
-    cut: str | None,
-    answer: str = "completion",
-) -> None:
-    """Raise DataError for an example with BOS, end or mask as none should be; `cut` is the side on which it may have been cut."""
-    found, written = marks.marks(processor), has_turns(config, row, answer)
+def check(config: Any, processor: Any, row: Row, example: marks.Example, cut: str | None, answer: str = "completion") -> None:
+    """Raise DataError for an example with BOS, end or mask as none should be, or where a cut went through a picture.
+
+    `cut` is the side on which it may have been cut.
+    """
+    if pictures.shown_by(processor):
+        pictures.refuse_cut(processor, example)
+    tokenizer = modeling.tokenizer_of(processor)
+    found, written = marks.marks(tokenizer), has_turns(config, row, answer)
     marks.check(
         found,
         example,
-        end=marks.end_of_turn(processor) if written else found.eos if config.add_eos_token else None,
+        end=marks.end_of_turn(tokenizer) if written else found.eos if config.add_eos_token else None,
         beginnings=exchanges(row),
         prompted=written or columns(config, row, answer) != ["text"],
         cut=cut,
@@ -246,3 +280,16 @@ def text_of(turn: Row) -> str:
     """What a turn says; of parts those that are text."""
     said = turn.get("content") or ""
     return said if isinstance(said, str) else "\n".join(part["text"] for part in said if part.get("type") == "text")
+
+
+def predict(
+    config: Prompts, model: "PreTrainedModel", processor: "ProcessorMixin", rows: Sequence[Row], generation: Mapping[str, Any]
+) -> list[Prediction]:
+    """What a model that is shown pictures writes after each row's prompt, and the loss of the reference there."""
+    shown = illustrated(config, processor, rows)
+    asked = [pictures.before_answer(processor, row) for row in shown]
+    stop = {"eos_token_id": marks.end_of_turn(processor.tokenizer)}
+    texts = pictures.continuations(model, processor, asked, {**generation, **stop})
+    losses = pictures.losses(model, processor, shown)
+    told = [asked_and_answered(config, row) for row in rows]
+    return [Prediction(*said, text, *loss) for said, text, loss in zip(told, texts, losses, strict=True)]

@@ -1,11 +1,11 @@
 """What grpo, rloo and ppo share: prompts as a model is given them, and what rewards say of what it writes."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from polar_tools import conversations, labelling, marks, templates
+from polar_tools import conversations, labelling, marks, modeling, pictures, templates
 from polar_tools.errors import ConfigError, DataError
 from polar_tools.fields import Rendered
 from polar_tools.metrics.base import Prediction
@@ -14,9 +14,10 @@ from polar_tools.rewards.base import Attempt, Reward, Scorer
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase, ProcessorMixin
 
 COLUMNS = (("prompt",),)
+WITH_PICTURES = (("prompt", "images"),)
 Fit = Callable[[Any, marks.Example], marks.Example | None]
 """base.fit."""
 
@@ -36,6 +37,7 @@ class Judged(conversations.Prompts):
 class Grouped(Judged):
     """Fields of trl's GRPO and RLOO, which compare several completions of a prompt."""
 
+    PER_BATCH: ClassVar[tuple[str, ...]] = ("gradient_accumulation_steps", "steps_per_generation")
     num_generations: Annotated[int, Field(ge=2)] = 8
     """Completions of each prompt. A batch (`per_device_train_batch_size` x `steps_per_generation`) holds those of whole groups."""
     steps_per_generation: PositiveInt | None = None
@@ -59,9 +61,9 @@ class Grouped(Judged):
 def refuse_partial_groups(config: Any) -> None:
     """Raise ValueError for a Grouped config whose generations, or checkpoints, don't come out even."""
     given = config.steps_per_generation
-    steps, rows = given or config.gradient_accumulation_steps, config.per_device_train_batch_size * max(1, config.gpus)
+    steps, rows = given or config.gradient_accumulation_steps, config.per_device_train_batch_size * config.world_size
     if rows * steps % config.num_generations:
-        product = f"per_device_train_batch_size x {'gpus x ' if config.gpus > 1 else ''}"
+        product = f"per_device_train_batch_size x {'processes x ' if config.world_size > 1 else ''}"
         raise ValueError(
             f"num_generations: {config.num_generations} completions of a prompt don't go evenly into the {rows * steps} that are "
             f"written at a time ({product}{'steps_per_generation' if given else 'gradient_accumulation_steps'}); make that a multiple of it"
@@ -80,15 +82,13 @@ def refuse_ignored(config: Any) -> None:
     """Raise ValueError for a Judged config with a choice that its trainer can't follow."""
     if config.on_too_long == "cut_right":
         raise ValueError("on_too_long: cut_right would cut off what makes the model answer; choose cut_left or drop")
-    if config.auto_find_batch_size:
-        raise ValueError("auto_find_batch_size: would change which completions are compared; make per_device_train_batch_size smaller")
     if config.train_sampling_strategy == "group_by_length":
         raise ValueError("train_sampling_strategy: group_by_length is of no use here, for completions have no length yet; choose another")
 
 
 def refuse_too_few(config: Any, train: "Dataset") -> None:
     """Raise DataError where there are not enough prompts for one generation."""
-    rows = config.per_device_train_batch_size * max(1, config.gpus) * (config.steps_per_generation or config.gradient_accumulation_steps)
+    rows = config.per_device_train_batch_size * config.world_size * (config.steps_per_generation or config.gradient_accumulation_steps)
     if len(train) < rows // config.num_generations:
         raise DataError(
             f"there are {len(train)} prompts, and {rows // config.num_generations} are needed at a time "
@@ -97,22 +97,29 @@ def refuse_too_few(config: Any, train: "Dataset") -> None:
 
 
 class Asked(NamedTuple):
-    """A prompt: its ids, the same as turns or text, and its row."""
+    """A prompt: its ids, the same as turns or text, and its row. One with pictures is `shown`, and becomes ids when its turn comes."""
 
     ids: list[int]
     prompt: str | Sequence[templates.Turn]
     row: conversations.Row
+    shown: pictures.Row | None = None
 
 
-def render(
-    config: Any, processor: "PreTrainedTokenizerBase", features: dict[str, Any], rows: Sequence[conversations.Row]
-) -> list[marks.Example]:
-    """The ids of each row's prompt through what makes the model answer."""
-    return [{"input_ids": one.ids} for one in asked(config, processor, rows)]
+def render(config: Any, processor: Any, features: dict[str, Any], rows: Sequence[conversations.Row]) -> list[marks.Example]:
+    """The ids of each row's prompt through what makes the model answer, with those of its pictures."""
+    prompts = asked(config, processor, rows)
+    if not pictures.shown_by(processor):
+        return [{"input_ids": one.ids} for one in prompts]
+    return [{name: example[name] for name in ("input_ids", "pictures")} for example in pictures.render(processor, _shown(prompts))]
 
 
-def asked(config: Judged, tokenizer: "PreTrainedTokenizerBase", rows: Sequence[conversations.Row]) -> list[Asked]:
+def _shown(prompts: Sequence[Asked]) -> list[pictures.Row]:
+    return [one.shown for one in prompts if one.shown is not None]
+
+
+def asked(config: Judged, processor: Any, rows: Sequence[conversations.Row]) -> list[Asked]:
     """The prompts of `rows`; raises ConfigError or RowError for what can't be asked, and DataError for a column that a reward lacks."""
+    tokenizer = modeling.tokenizer_of(processor)
     _refuse_unread(config, tokenizer, rows[0])
     rewards.check_columns(config.rewards, list(rows[0]))
     wanted = templates.columns(config.prompt_template) if config.prompt_template else ["prompt"]
@@ -123,8 +130,17 @@ def asked(config: Judged, tokenizer: "PreTrainedTokenizerBase", rows: Sequence[c
         texts = labelling.plain(tokenizer, prompts, [])
         return [Asked(example["input_ids"], prompt, row) for example, prompt, row in zip(texts, prompts, rows, strict=True)]
     dialogues = [_dialogue(config, prompt, row, place) for place, (prompt, row) in enumerate(zip(prompts, rows, strict=True))]
+    if pictures.shown_by(processor):
+        return _with_pictures(processor, dialogues, rows)
     ids = labelling.asked(tokenizer, dialogues)
     return [Asked(one, dialogue.turns, row) for one, dialogue, row in zip(ids, dialogues, rows, strict=True)]
+
+
+def _with_pictures(processor: "ProcessorMixin", dialogues: Sequence[templates.Dialogue], rows: Sequence[conversations.Row]) -> list[Asked]:
+    found = [pictures.of(row) for row in rows]
+    texts = templates.asked(processor.tokenizer, pictures.placed(dialogues, found))
+    shown = pictures.rows(processor, [templates.Text(text, []) for text in texts], found)
+    return [Asked([], dialogue.turns, row, one) for dialogue, row, one in zip(dialogues, rows, shown, strict=True)]
 
 
 def _dialogue(config: Judged, prompt: Any, row: conversations.Row, place: int) -> templates.Dialogue:
@@ -145,36 +161,42 @@ def _refuse_unread(config: Judged, tokenizer: "PreTrainedTokenizerBase", row: co
         raise ConfigError("this model's tokenizer has no end-of-text token (eos_token), so nothing would end a completion")
 
 
-def check(config: Any, processor: "PreTrainedTokenizerBase", row: conversations.Row, example: marks.Example) -> None:
+def check(config: Any, processor: Any, row: conversations.Row, example: marks.Example) -> None:
     """Raise DataError for a prompt that is empty or doesn't begin as texts begin. What is as long as may be may have lost its beginning."""
     if not example["input_ids"]:
         raise DataError("its `prompt` is empty; the filter `missing` drops such rows")
     cut = len(example["input_ids"]) == config.max_length
-    marks.check_beginning(marks.marks(processor), example["input_ids"], conversations.exchanges(row), cut)
+    marks.check_beginning(marks.marks(modeling.tokenizer_of(processor)), example["input_ids"], conversations.exchanges(row), cut)
 
 
-def stop(config: Judged, tokenizer: "PreTrainedTokenizerBase") -> int:
+def stop(config: Judged, processor: Any) -> int:
     """The token that ends a completion."""
+    tokenizer = modeling.tokenizer_of(processor)
     return marks.end_of_turn(tokenizer) if config.chat_template != "none" else tokenizer.eos_token_id
 
 
-def prepared(
-    config: Any, tokenizer: "PreTrainedTokenizerBase", train: "Dataset", evaluation: "dict[str, Dataset] | None", fit: Fit
-) -> dict[str, Any]:
-    """train_dataset, eval_dataset and reward_funcs of a trainer.
+def prepared(config: Any, processor: Any, train: "Dataset", evaluation: "dict[str, Dataset] | None", fit: Fit) -> dict[str, Any]:
+    """train_dataset, eval_dataset and reward_funcs of a trainer; with pictures also `encode`, by which places become a batch.
 
-    A row is the ids of its prompt, as every trainer wants them, and its place among all prompts, by which the rewards find what was asked.
+    A row is the ids of its prompt, as every trainer wants them (or text, where there are pictures to it), and its place among all prompts,
+    by which the rewards find what was asked.
     """
     from datasets import Dataset
 
     sets = {"": train, **(evaluation or {})}
-    prompts = {name: _fitted(config, asked(config, tokenizer, rows.to_list()), fit) for name, rows in sets.items()}
+    prompts = {name: _fitted(config, asked(config, processor, rows.to_list()), fit) for name, rows in sets.items()}
     every = [one for some in prompts.values() for one in some]
     places = iter(range(len(every)))
-    made = {name: Dataset.from_list([{"prompt": one.ids, "place": next(places)} for one in some]) for name, some in prompts.items()}
+    made = {name: Dataset.from_list([{"prompt": _given(one), "place": next(places)} for one in some]) for name, some in prompts.items()}
     scorers = rewards.build(config.rewards, "cuda" if config.gpus else "cpu")
     functions = [_function(title, scorer, every) for title, scorer in scorers.items()]
-    return {"train_dataset": made.pop(""), "eval_dataset": made or None, "reward_funcs": functions}
+    shown = _shown(every)
+    encode = {"encode": lambda places: pictures.batch(processor, [shown[place] for place in places], "left")} if shown else {}
+    return {"train_dataset": made.pop(""), "eval_dataset": made or None, "reward_funcs": functions, **encode}
+
+
+def _given(one: Asked) -> list[int] | str:
+    return one.ids if one.shown is None else one.shown.text.text
 
 
 def _fitted(config: Any, some: Sequence[Asked], fit: Fit) -> list[Asked]:
@@ -203,7 +225,7 @@ def weights(config: Judged) -> list[float]:
 def predict(
     config: Any,
     model: Any,
-    tokenizer: "PreTrainedTokenizerBase",
+    processor: Any,
     rows: Sequence[conversations.Row],
     generation: dict[str, Any],
     fit: Fit,
@@ -213,8 +235,12 @@ def predict(
 
     if config.on_too_long == "drop":  # no test row may go missing
         config = config.model_copy(update={"on_too_long": "cut_left"})
-    some = _fitted(config, asked(config, tokenizer, rows), fit)
-    texts = generate(model, tokenizer, [one.ids for one in some], {**generation, "eos_token_id": stop(config, tokenizer)})
+    some = _fitted(config, asked(config, processor, rows), fit)
+    generation = {**generation, "eos_token_id": stop(config, processor)}
+    if pictures.shown_by(processor):
+        texts = pictures.continuations(model, processor, _shown(some), generation)
+    else:
+        texts = generate(model, processor, [one.ids for one in some], generation)
     attempts = [Attempt(one.prompt, text, one.row) for one, text in zip(some, texts, strict=True)]
     scores = {title: scorer(attempts) for title, scorer in rewards.build(config.rewards, model.device).items()}
     return [
@@ -235,4 +261,4 @@ def _last(said: Any) -> str:
     """A text, or the last of several turns, for people and metrics."""
     if isinstance(said, str) or not said:
         return said or ""
-    return str(said[-1].get("content", ""))
+    return conversations.text_of(said[-1])

@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polar_tools import adapters, architectures, quantization
+from polar_tools import adapters, architectures, pictures, quantization
 from polar_tools.errors import ConfigError, UserError, WorldError, first_line
+from polar_tools.experiment import distributing
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from polar_tools.methods.base import Config, Features
 
-PICTURES = "AutoModelForImageTextToText"
-"""The class of models that take pictures besides text."""
 FALLBACKS = ("sdpa", "eager")
 """The kernels of torch, best first."""
 LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors")
@@ -40,16 +39,33 @@ def seed_everything(seed: int, threads: int, gpus: int = 0) -> None:
         )
 
 
-def load_processor(path: str, method: Any, config: Config) -> Any:
-    """What makes a model's inputs of rows: the tokenizer in a folder, or, for a model of pictures, its processor."""
+def load_processor(path: str, method: Any, config: Config, columns: Collection[str] = ()) -> Any:
+    """What makes a model's inputs of rows with these `columns`: the tokenizer in a folder, or, where pictures are shown, its processor.
+
+    Raises ConfigError where the model takes no pictures.
+    """
     from transformers import AutoProcessor, AutoTokenizer
 
-    kind, what = (AutoProcessor, "processor of pictures") if method.MODEL_CLASS == PICTURES else (AutoTokenizer, "tokenizer")
+    shown = shows_pictures(method, columns)
+    kind, what = (AutoProcessor, "processor of pictures") if shown else (AutoTokenizer, "tokenizer")
     path = architectures.usable(path, config)
     try:
-        return kind.from_pretrained(path, local_files_only=True, trust_remote_code=config.trust_remote_code)
+        made = kind.from_pretrained(path, local_files_only=True, trust_remote_code=config.trust_remote_code)
     except (OSError, ValueError) as error:
         raise UserError(f"there is no {what} that transformers can load in {path}: {first_line(error)}") from error
+    if shown:
+        pictures.refuse_blind(made)
+    return made
+
+
+def shows_pictures(method: Any, columns: Collection[str]) -> bool:
+    """Whether `method` gives a model more than token ids of rows with these columns. That it may, base.check_columns has seen."""
+    return method.MODEL_CLASS == architectures.PICTURES or pictures.among(columns)
+
+
+def tokenizer_of(processor: Any) -> PreTrainedTokenizerBase:
+    """What of a processor makes tokens: itself, or a part of it."""
+    return processor.tokenizer if pictures.shown_by(processor) else processor
 
 
 def keep_pictures(model: str, folder: Path) -> None:
@@ -62,11 +78,17 @@ def keep_pictures(model: str, folder: Path) -> None:
             shutil.copyfile(Path(model) / name, folder / name)
 
 
-def tokenizer_of(processor: Any) -> PreTrainedTokenizerBase:
-    """What of a processor makes tokens: itself, or a part of it."""
-    from transformers import ProcessorMixin
+@contextmanager
+def divided(config: Config) -> Iterator[None]:
+    """While this lasts, what transformers loads is divided among the processes under ZeRO-3: none of them ever holds it whole."""
+    if config.zero.get("stage") != 3:
+        yield
+        return
+    from transformers.integrations.deepspeed import HfDeepSpeedConfig
 
-    return processor.tokenizer if isinstance(processor, ProcessorMixin) else processor
+    kept = HfDeepSpeedConfig(distributing.settings(config))  # transformers itself remembers it only as long as somebody does
+    yield
+    del kept
 
 
 def load_model(path: str, method: Any, config: Config, features: Features, adapter: bool = False) -> Any:
@@ -88,6 +110,7 @@ def pretrained(path: str, model_class: str, config: Config, features: Features, 
     adapter = Path(path) / "adapter_config.json"
     if not adapter.is_file():
         path = architectures.usable(path, config)
+        model_class = architectures.model_class(model_class, path)
         bits = quantization.options(config, path, model_class, features) if quantized else {}
         return _whole(path, model_class, config, features, bits)
     if quantized and config.quantization:

@@ -1,5 +1,7 @@
 """Text with pictures -> what an image + text model is given, and labels: one way for measuring, for training and for generating.
 
+Rows are shown with their pictures where they have a column for them. Then the processor takes the place of the tokenizer everywhere.
+
 A chat template writes a mark where a picture stands; the processor puts the picture's own tokens there, as many as the picture needs.
 It says where in the text it put them, so an answer is found there as it is in any other text, and the ids are compared with its own.
 """
@@ -7,24 +9,34 @@ It says where in the text it put them, so an answer is found there as it is in a
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from polar_tools import labelling, templates
-from polar_tools.errors import ConfigError, RowError
+from polar_tools import labelling
+from polar_tools.errors import ConfigError, DataError, RowError
 from polar_tools.marks import Example
 from polar_tools.templates import Dialogue, Text, Turn
 
 if TYPE_CHECKING:
     from PIL import Image
-    from transformers import PreTrainedTokenizerBase, ProcessorMixin
+    from transformers import PreTrainedModel, ProcessorMixin
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 COLUMNS = ("images", "image")
 """What holds the pictures of a row: a list of them, or one."""
 BATCH = 16
 """Rows whose pictures are looked at together."""
+UNFIT: tuple[tuple[str, Any, str], ...] = (
+    ("chat_template", "none", "writes no turns, in which a picture could stand"),
+    ("on_too_long", "cut_left", "would cut pictures off, which stand at the beginning; choose another"),
+    ("train_sampling_strategy", "group_by_length", "needs tokens, and pictures become such when their batch's turn comes; choose random"),
+    ("packing", True, "rows with pictures can't be packed; leave it out"),
+    ("padding_free", True, "rows with pictures stand beside each other; leave it out"),
+    ("precompute_ref_log_probs", True, "trl asks the reference about rows with pictures only while training; leave it out"),
+)
+"""Fields, of whichever method has them, and choices that don't go with pictures, and why."""
 
 
 class Row(NamedTuple):
@@ -47,16 +59,49 @@ def of(row: Mapping[str, Any]) -> list[Any]:
     return list(found) if isinstance(found, list | tuple) else [found]
 
 
-def tokenizer(processor: ProcessorMixin | PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
-    """The tokenizer in a processor that takes pictures; raises ConfigError where it takes none."""
+def among(columns: Collection[str]) -> bool:
+    """Whether one of `columns` holds pictures."""
+    return any(name in columns for name in COLUMNS)
+
+
+def fits(wanted: Collection[str], columns: Collection[str]) -> bool:
+    """Whether `columns` has all that are `wanted`; where a method wants `images`, one `image` will do."""
+    return all(name in columns or (name == "images" and "image" in columns) for name in wanted)
+
+
+def shown_by(processor: Any) -> bool:
+    """Whether this is a processor, which shows pictures, rather than a tokenizer."""
     from transformers import ProcessorMixin
 
-    if not isinstance(processor, ProcessorMixin) or "image_processor" not in processor.get_attributes():
+    return isinstance(processor, ProcessorMixin)
+
+
+def refuse_blind(processor: Any) -> None:
+    """Raise ConfigError for what prepares no pictures."""
+    if not shown_by(processor) or "image_processor" not in processor.get_attributes():
         raise ConfigError(
-            "this model takes no pictures: it has a tokenizer, but no image processor (processor_config.json or preprocessor_config.json); "
-            "`method: sft` trains such a model on text"
+            "this model takes no pictures: it has a tokenizer, but no image processor (processor_config.json or preprocessor_config.json). "
+            "Choose one that reads pictures and text, such as Gemma 3, or leave the pictures out, by `columns: {name: column}` in the "
+            "dataset: `method: sft` trains such a model on text"
         )
-    return processor.tokenizer
+
+
+def unfit(config: Any) -> str | None:
+    """What to say of a choice in `config` that doesn't go with pictures."""
+    told = config.model_dump(include={name for name, _, _ in UNFIT} | {"max_prompt_length"})
+    if told.get("max_prompt_length") is not None:
+        return "max_prompt_length: would cut pictures off, which stand in prompts; set `max_length`"
+    return next((f"{name}: {str(choice).lower()} {why}" for name, choice, why in UNFIT if told.get(name) == choice), None)
+
+
+def set_up(config: Any, processor: ProcessorMixin) -> None:
+    """Let processor and tokenizer have one chat template; raises ConfigError for a choice that doesn't go with pictures."""
+    if problem := unfit(config):
+        raise ConfigError(problem)
+    tokenizer = processor.tokenizer
+    tokenizer.chat_template = processor.chat_template or tokenizer.chat_template
+    if tokenizer.chat_template is None and config.chat_template == "tokenizer":
+        raise ConfigError("this model has no chat template; set `chat_template` to one of your own that writes parts of type `image`")
 
 
 def with_places(turns: Sequence[Turn], pictures: int, place: int) -> list[Turn]:
@@ -88,9 +133,14 @@ def _count(pictures: int) -> str:
     return f"{pictures} picture{'' if pictures == 1 else 's'}"
 
 
-def rows(processor: ProcessorMixin, dialogues: Sequence[Dialogue], pictures: Sequence[Sequence[Any]]) -> list[Row]:
-    """Each dialogue as the chat template writes it; raises RowError where it has no mark for a picture."""
-    texts = templates.dialogues(processor.tokenizer, dialogues)
+def placed(dialogues: Sequence[Dialogue], pictures: Sequence[Sequence[Any]]) -> list[Dialogue]:
+    """Each dialogue with places for its pictures; raises RowError as `with_places`."""
+    pairs = enumerate(zip(dialogues, pictures, strict=True))
+    return [one._replace(turns=with_places(one.turns, len(shown), place)) for place, (one, shown) in pairs]
+
+
+def rows(processor: ProcessorMixin, texts: Sequence[Text], pictures: Sequence[Sequence[Any]]) -> list[Row]:
+    """Texts that the chat template wrote with their pictures; raises RowError where there is no mark for one."""
     for place, (text, given) in enumerate(zip(texts, pictures, strict=True)):
         if (marked := text.text.count(processor.image_token)) != len(given):
             raise RowError(
@@ -128,7 +178,47 @@ def before_answer(processor: ProcessorMixin, row: Row) -> Row:
     return Row(Text(before, []), row.pictures[: before.count(processor.image_token)])
 
 
-def each(rows: Sequence[Mapping[str, Any]], made: Callable[[Sequence[Mapping[str, Any]]], T]) -> Iterator[T]:
+def render(processor: ProcessorMixin, rows: Sequence[Row]) -> list[Example]:
+    """Ids of each row with those of its pictures, labels (its answers), and how many of the ids are a picture's."""
+    batches = each(rows, lambda some: batch(processor, some).examples)
+    return [{**example, "pictures": [tokens(processor, example)]} for examples in batches for example in examples]
+
+
+def tokens(processor: ProcessorMixin, example: Example) -> int:
+    """How many of the ids of an example are a picture's."""
+    special = set(processor.image_token_ids)
+    return sum(number in special for number in example["input_ids"])
+
+
+def refuse_cut(processor: ProcessorMixin, example: Example) -> None:
+    """Raise DataError for an example of `render` of whose pictures a cut left a part."""
+    if tokens(processor, example) != example["pictures"][0]:
+        raise DataError("max_length would cut tokens of its pictures off; raise it, or choose `on_too_long: drop`")
+
+
+def losses(model: PreTrainedModel, processor: ProcessorMixin, rows: Sequence[Row]) -> list[tuple[float, int]]:
+    """Summed cross-entropy in nats and number of trained tokens of each row, whose pictures `model` is shown."""
+    from polar_tools import inference
+    from polar_tools.trainers.multimodal import labels
+
+    def some(rows: Sequence[Row]) -> list[tuple[float, int]]:
+        whole = batch(processor, rows)
+        return inference.losses(model, whole.inputs, labels(whole.examples, whole.inputs["input_ids"].shape[1]))
+
+    return [loss for found in each(rows, some) for loss in found]
+
+
+def continuations(model: PreTrainedModel, processor: ProcessorMixin, rows: Sequence[Row], generation: Mapping[str, Any]) -> list[str]:
+    """What `model`, which is shown the pictures, writes behind each row."""
+    from polar_tools import inference
+
+    def some(rows: Sequence[Row]) -> list[str]:
+        return inference.continuations(model, processor.tokenizer, batch(processor, rows, "left").inputs, generation)
+
+    return [text for texts in each(rows, some) for text in texts]
+
+
+def each(rows: Sequence[S], made: Callable[[Sequence[S]], T]) -> Iterator[T]:
     """What `made` makes of a few rows at a time; the place of a RowError is counted from the first of all."""
     for first in range(0, len(rows), BATCH):
         try:

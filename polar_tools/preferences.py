@@ -1,21 +1,23 @@
 """Rows with two answers, one of them preferred -> token ids of both, and what a model thinks of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from polar_tools import conversations, marks, templates
+from polar_tools import conversations, marks, modeling, pictures, templates
 from polar_tools.errors import ConfigError, DataError, RowError
 from polar_tools.fields import Frozen, ModelRef, Rendered
 from polar_tools.metrics.base import Prediction
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
 ANSWERS = ("chosen", "rejected")
 COLUMNS = (("prompt", *ANSWERS), ANSWERS)
+WITH_PICTURES = (("prompt", *ANSWERS, "images"), (*ANSWERS, "images"))
 OPENING = "opening"
 """A column that `limited` takes away again: how many tokens the tokenizer begins texts with."""
 
@@ -63,28 +65,54 @@ def reference(config: Any, model: Any) -> Any:
 
     from peft import PeftModel
 
-    from polar_tools import modeling
     from polar_tools.trainers.preference import ADAPTER_OFF
 
-    if config.ref_model is not None:
-        return modeling.pretrained(config.ref_model, "AutoModelForCausalLM", config, {})
-    if isinstance(model, PeftModel):
+    if config.ref_model is None and isinstance(model, PeftModel):
         return ADAPTER_OFF
-    return None if config.precompute_ref_log_probs else deepcopy(model).requires_grad_(False)
+    if config.ref_model is None and config.precompute_ref_log_probs:
+        return None
+    if config.ref_model is None and config.zero.get("stage") != 3:
+        return deepcopy(model).requires_grad_(False)
+    with modeling.divided(config):  # of which there can be no copy
+        return modeling.pretrained(config.ref_model or config.model, "AutoModelForCausalLM", config, {}).requires_grad_(False)
 
 
-def render(
-    config: Any, processor: "PreTrainedTokenizerBase", features: dict[str, Any], rows: Sequence[conversations.Row]
-) -> list[marks.Example]:
-    """`chosen_` and `rejected_` ids and labels of each row, both behind the same prompt; only what is answered is trained on."""
-    _refuse_special_answers(processor, rows)
+def render(config: Any, processor: Any, features: dict[str, Any], rows: Sequence[conversations.Row]) -> list[marks.Example]:
+    """`chosen_` and `rejected_` ids and labels of each row, both behind the same prompt; only what is answered is trained on.
+
+    Both see the pictures of the row, where there are such.
+    """
+    tokenizer = modeling.tokenizer_of(processor)
+    _refuse_special_answers(tokenizer, rows)
     config, rows = _prompted(config, rows)
     both = [conversations.render(config, processor, rows, answer) for answer in ANSWERS]
-    examples = [
+    return with_opening(config, tokenizer, _different(_pairs(*both)))
+
+
+def _pairs(chosen: Sequence[marks.Example], rejected: Sequence[marks.Example]) -> list[marks.Example]:
+    """Both answers of a row as one example."""
+    return [
         {f"{answer}_{name}": value for answer, one in zip(ANSWERS, pair, strict=True) for name, value in one.items()}
-        for pair in zip(*both, strict=True)
+        for pair in zip(chosen, rejected, strict=True)
     ]
-    return with_opening(config, processor, _different(examples))
+
+
+def encoded(
+    config: Any,
+    processor: "ProcessorMixin",
+    fit: Callable[[Any, marks.Example], marks.Example | None],
+    rows: Sequence[conversations.Row],
+) -> pictures.Batch:
+    """What a model is given of the chosen answers to `rows` with their pictures, and below them of the rejected ones; the same as examples.
+
+    These are as `fit` leaves them. It drops none: a row that it would drop is not among those that are trained on.
+    """
+    config, rows = _prompted(config, rows)
+    both = [one for answer in ANSWERS for one in conversations.illustrated(config, processor, rows, answer)]
+    inputs, examples = pictures.batch(processor, both)
+    fitted = [fit(config, pair) for pair in _pairs(examples[: len(rows)], examples[len(rows) :])]
+    kept = [{name: pair[f"{answer}_{name}"] for name in examples[0]} for answer in ANSWERS for pair in fitted if pair is not None]
+    return pictures.Batch(inputs, kept)
 
 
 def _different(examples: list[marks.Example]) -> list[marks.Example]:
@@ -167,13 +195,21 @@ def _asks(turns: Sequence[Mapping[str, Any]]) -> bool:
     return bool(turns) and turns[0]["role"] != "assistant"
 
 
-def check(config: Any, processor: "PreTrainedTokenizerBase", row: conversations.Row, example: marks.Example) -> None:
+def collator(config: Any, processor: Any, fit: Callable[[Any, marks.Example], marks.Example | None]) -> Any:
+    """What makes batches for trainers/preference.py: of rendered pairs, or, with pictures, of rows."""
+    from polar_tools.trainers.multimodal import PairCollator
+    from polar_tools.trainers.preference import Pairs
+
+    return PairCollator(partial(encoded, config, processor, fit)) if pictures.shown_by(processor) else Pairs(processor.pad_token_id)
+
+
+def check(config: Any, processor: Any, row: conversations.Row, example: marks.Example) -> None:
     """Raise DataError for an example of `render` with BOS, end or mask as none should be, or with answers that a cut made the same."""
     if alike(example):
         raise DataError("its `chosen` and `rejected` are the same after the cut; is max_length too short for its answers?")
     config, [row] = _prompted(config, [row])
     for one in marks.sequences(example):
-        tokens = {"input_ids": one.ids, "labels": one.labels or []}
+        tokens = {"input_ids": one.ids, "labels": one.labels or [], "pictures": example.get(f"{one.prefix}pictures", [])}
         conversations.check(config, processor, row, tokens, cut_of(config, tokens), one.prefix.removesuffix("_"))
 
 
@@ -245,7 +281,7 @@ def _said(config: Any, tokenizer: "PreTrainedTokenizerBase", row: conversations.
 def predict(
     config: Any,
     model: "PreTrainedModel",
-    processor: "PreTrainedTokenizerBase",
+    processor: Any,
     features: dict[str, Any],
     rows: Sequence[conversations.Row],
     generation: dict[str, Any],
@@ -254,18 +290,29 @@ def predict(
 
     What it predicts is the answer that it holds more probable.
     """
-    from polar_tools.inference import reference_losses
-
-    examples = render(config, processor, features, rows)
-    chosen, rejected = (
-        reference_losses(model, [{name: example[f"{answer}_{name}"] for name in ("input_ids", "labels")} for example in examples])
-        for answer in ANSWERS
-    )
+    chosen, rejected = _losses(config, model, processor, features, rows)
     predictions = []
     for (asked, better, worse), (loss, tokens), (other_loss, other_tokens) in zip(_shown(config, rows), chosen, rejected, strict=True):
         figures = {"chosen_logp": -loss, "rejected_logp": -other_loss, "chosen_tokens": tokens, "rejected_tokens": other_tokens}
         predictions.append(Prediction(asked, better, better if loss < other_loss else worse, loss, tokens, figures))
     return predictions
+
+
+def _losses(
+    config: Any, model: "PreTrainedModel", processor: Any, features: dict[str, Any], rows: Sequence[conversations.Row]
+) -> list[list[tuple[float, int]]]:
+    """Summed cross-entropy in nats and number of tokens of all chosen answers, and of all rejected ones."""
+    from polar_tools.inference import reference_losses
+
+    if pictures.shown_by(processor):
+        _refuse_special_answers(processor.tokenizer, rows)
+        bare, told = _prompted(config, rows)
+        return [pictures.losses(model, processor, conversations.illustrated(bare, processor, told, answer)) for answer in ANSWERS]
+    examples = render(config, processor, features, rows)
+    return [
+        reference_losses(model, [{name: example[f"{answer}_{name}"] for name in ("input_ids", "labels")} for example in examples])
+        for answer in ANSWERS
+    ]
 
 
 def judged(

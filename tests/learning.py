@@ -19,7 +19,12 @@ def run_plan(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> Plan:
     """Make all that the config `text` asks for in `folder`; asserts that each stage succeeds."""
     monkeypatch.chdir(folder)
     (folder / "config.yaml").write_text(text, encoding="utf-8")
-    plan = Plan(configs.load(folder / "config.yaml"))
+    return make("config.yaml")
+
+
+def make(config: str) -> Plan:
+    """Make all that a config asks for in the working directory."""
+    plan = Plan(configs.load(Path(config)))
     plan.settle()
     for path, made in plan.artifacts.items():
         command(COMMANDS.get(made.spec.stage, made.spec.stage), f"{path}/spec.json")

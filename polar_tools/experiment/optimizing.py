@@ -46,6 +46,10 @@ class Optimizing(Topic):
     """Trade time for memory by recomputing activations."""
     activation_checkpointing_kwargs: dict[str, JsonValue] = {}
     """Arguments of it, such as `use_reentrant` or `every_n_layers`."""
+    activation_offloading: bool = False
+    """Keep activations in the host's memory between the forward and the backward pass, GPUs only."""
+    tiled_mlp_num_shards: Annotated[int, Field(ge=2)] | None = None
+    """Run each feed-forward layer on so many slices of a row, one after another, where a layer's activations for all of it don't fit."""
 
     @model_validator(mode="after")
     def _one_precision(self) -> Self:

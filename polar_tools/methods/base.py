@@ -4,6 +4,9 @@ A method file has these names in this order: ALIASES, Config, COLUMNS, MODEL_CLA
 (the equivalences that preflight may hold it to), TRAINS_ON ("tokens": its trainer takes what was rendered; "rows": it takes prepared rows,
 and tokens are only measured and shown), features, set_up, render, fit, check, wrap, build_trainer, predict. What it doesn't need it takes
 from here.
+
+A method shows pictures to a model where one of its COLUMNS has `images`, which stands for one `image` too. Where rows have such a column,
+a processor takes the place of the tokenizer in all functions, and `build_trainer` is given prepared rows, whatever TRAINS_ON says.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import JsonValue, model_validator
 
-from polar_tools import discovery, marks, pictures, signatures
+from polar_tools import discovery, marks, pictures, presets, signatures
 from polar_tools.conversations import refuse_missing as refuse_missing
 from polar_tools.errors import ConfigError, DataError
 from polar_tools.errors import RowError as RowError
 from polar_tools.experiment.adapting import Adapting
-from polar_tools.experiment.loading import Loading
+from polar_tools.experiment.distributing import Distributing
 from polar_tools.experiment.material import Material
 from polar_tools.experiment.material import TokenExpectations as TokenExpectations
 from polar_tools.experiment.optimizing import Optimizing
@@ -36,9 +39,15 @@ JUDGING = ("reduce_lr_on_plateau", "greedy")
 """Schedules that look at how an evaluation went."""
 OURS = ("output_dir", "seed", "use_cpu", "report_to", "disable_tqdm", "logging_nan_inf_filter")
 """What the stage says to every trainer."""
+NOT_THEIRS = {"logging_nan_inf_filter": False, "auto_find_batch_size": False}
+"""What transformers would do in a way that hides a broken loss, or changes the batch."""
 
 
-class Config(Running, Optimizing, Adapting, Loading, Material):
+ELEMENTWISE = ("adamw_torch", "adamw_torch_fused", "sgd", "adagrad", "rmsprop")
+"""Optimizers for which a weight may be cut anywhere."""
+
+
+class Config(Running, Optimizing, Adapting, Distributing, Material):
     """The fields of every experiment. Names are those of transformers, trl, peft and bitsandbytes."""
 
     extra_args: dict[str, JsonValue] = {}
@@ -53,14 +62,47 @@ class Config(Running, Optimizing, Adapting, Loading, Material):
         self.best_metric()
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _take_preset(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("preset"), str):
+            return {**presets.load(data["preset"]), **data}
+        return data
+
     @model_validator(mode="after")
     def _machine_can_do_it(self) -> Self:
         if self.fp16 and self.gpus == 0:
             raise ValueError("fp16: needs a GPU (`gpus: 1`); on a CPU take bf16, or neither")
         if self.fp16 and self.dtype == "float16" and not self.use_peft:
             raise ValueError("fp16: scales the gradients of float32 weights; set `dtype: float32`, or bf16")
-        if self.resume_from_checkpoint is not None and self.peft_type == "adalora":
-            raise ValueError("resume_from_checkpoint: no checkpoint holds what adalora knows of its ranks")
+        self._needs(["activation_offloading"], self.gpus > 0, "a GPU (`gpus: 1`)")
+        return self
+
+    @model_validator(mode="after")
+    def _processes_can_train_it(self) -> Self:
+        if self.engine is None:
+            return self
+        several = "gpus" if self.gpus > 1 else "nproc_per_node" if self.nproc_per_node > 1 else "nodes"
+        field = several if self.engine == "ddp" else self.engine
+        if self.engine not in self.ENGINES:
+            able = [name for name, method in discovery.modules("methods").items() if self.engine in method.Config.ENGINES]
+            other = f" (it can over several processes without {field})" if self.ENGINES else ", only in one process"
+            raise ValueError(f"{field}: `{self.method}` can't be trained so{other}; these can: {', '.join(able)}")
+        if not self.do_train:
+            raise ValueError(f"{field}: without `do_train` there is nothing to divide; leave it out")
+        divided = self.deepspeed is not None or self.fsdp
+        if divided and self.optim not in ELEMENTWISE:
+            raise ValueError(
+                f"optim: {self.optim} looks at a weight as a whole, which {field} divides; choose one of {', '.join(ELEMENTWISE)}"
+            )
+        if divided and self.use_peft and self.peft_type == "adalora":
+            raise ValueError(f"peft_type: adalora looks at gradients as a whole, which {field} divides; choose another")
+        if divided and self.model_dump(include={"sync_ref_model"}).get("sync_ref_model"):
+            raise ValueError(f"sync_ref_model: no checkpoint of {field} holds a reference that follows; leave it out, or {field}")
+        if self.quantization and (self.fsdp or self.zero.get("stage") == 3):
+            raise ValueError(f"quantization: quantized weights can't be divided by {field}; zero2 divides all but them")
+        if self.deepspeed is not None and self.dtype != "float32" and not (self.bf16 or self.fp16):
+            raise ValueError(f"dtype: DeepSpeed would train {self.dtype} weights as float32; say `bf16: true`, or `dtype: float32`")
         return self
 
     def makes(self) -> tuple[str, ...]:
@@ -110,7 +152,7 @@ def arguments(cls: "type[TrainingArguments]", config: Config, **run: Any) -> "Tr
     extra = signatures.checked(cls, config.extra_args, "extra_args", taken)
     same = {name: getattr(config, name) for name in fields if name in known}
     try:
-        return cls(**{**same, "metric_for_best_model": config.best_metric(), "logging_nan_inf_filter": False, **extra, **run})
+        return cls(**{**same, "metric_for_best_model": config.best_metric(), **NOT_THEIRS, **extra, **run})
     except (ValueError, ImportError) as error:
         raise ConfigError(f"{cls.__name__} refuses these settings: {error}") from error
 
@@ -120,22 +162,33 @@ def check_columns(config: Config, alternatives: Sequence[tuple[str, ...]], colum
 
     Pictures that a method would leave unseen are an error too. `shape` is what the rows were taken for, where that is known.
     """
-    if not any(set(wanted) <= {*columns, *config.makes()} for wanted in alternatives):
-        needs = " or ".join(" + ".join(f"`{name}`" for name in wanted) for wanted in alternatives)
+    fitting = [wanted for wanted in alternatives if pictures.fits(wanted, {*columns, *config.makes()})]
+    if not fitting:
+        least = [wanted for wanted in alternatives if not any(set(other) < set(wanted) for other in alternatives)]
+        needs = " or ".join(" + ".join(f"`{name}`" for name in wanted) for wanted in least)
         has = ", ".join(f"`{name}`" for name in columns)
-        fitting = [name for name, method in discovery.modules("methods").items() if any(set(one) <= {*columns} for one in method.COLUMNS)]
-        suits = f", which would suit {', '.join(fitting)}" if fitting else ""
+        others = [name for name, found in _fitting(columns).items() if found]
+        suits = f", which would suit {', '.join(others)}" if others else ""
         taken = f" (its shape is {shape})" if shape else ""
         raise DataError(
             f"method `{config.method}` needs {needs}; the dataset has {has}{taken}{suits}. "
             "Map them with `columns: {name: column}` in the dataset"
         )
-    unseen = [name for name in pictures.COLUMNS if name in columns]
-    if unseen and not any(set(pictures.COLUMNS) & set(wanted) for wanted in alternatives):
+    if pictures.among(columns) and not any(map(pictures.among, fitting)):
+        column = next(name for name in pictures.COLUMNS if name in columns)
+        seeing = [f"`{name}`" for name, found in _fitting(columns).items() if any(map(pictures.among, found))]
+        would = f"; {', '.join(seeing)} would show them" if seeing else ""
         raise DataError(
-            f"the dataset has pictures in `{unseen[0]}`, which method `{config.method}` shows to no model; `multimodal` does. "
+            f"the dataset has pictures in `{column}`, which method `{config.method}` shows to no model beside "
+            f"{' + '.join(f'`{name}`' for name in fitting[0])}{would}. "
             "To do without them, name the other columns in the dataset: `columns: {name: column}`"
         )
+
+
+def _fitting(columns: Sequence[str]) -> dict[str, list[tuple[str, ...]]]:
+    """Of each method those of its COLUMNS that are among `columns`."""
+    methods = discovery.modules("methods")
+    return {name: [wanted for wanted in method.COLUMNS if pictures.fits(wanted, columns)] for name, method in methods.items()}
 
 
 def fit(config: Config, example: Example, ends: int = 0) -> Example | None:

@@ -11,7 +11,7 @@ from polar_tools.methods import base
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+    from transformers import PreTrainedModel, Trainer
 
 ALIASES = ()
 
@@ -51,6 +51,11 @@ class Config(preferences.Lengths, preferences.Referenced, conversations.Fields, 
     label_smoothing: Annotated[NonNegativeFloat, Field(lt=0.5)] = 0.0
     """How often a preference may be wrong, in `robust` (0.1 in its paper) and `exo_pair` (0.001)."""
 
+    def compares_rows(self) -> str | None:
+        """Some losses look at a batch as a whole."""
+        found = sorted({"aot", "aot_unpaired", "bco_pair"} & set(self.loss_type))
+        return f"loss_type {', '.join(found)} compares the pairs of a batch" if found else None
+
     @model_validator(mode="after")
     def _losses_have_what_they_need(self) -> Config:
         smoothed = {"robust", "exo_pair"} & set(self.loss_type)
@@ -66,7 +71,7 @@ class Config(preferences.Lengths, preferences.Referenced, conversations.Fields, 
         return self
 
 
-COLUMNS = preferences.COLUMNS
+COLUMNS = (*preferences.COLUMNS, *preferences.WITH_PICTURES)
 MODEL_CLASS = "AutoModelForCausalLM"
 TASK_TYPE = "CAUSAL_LM"
 METRICS = ("preference_accuracy", "margin", "loss")
@@ -89,16 +94,16 @@ wrap = base.wrap
 def build_trainer(
     config: Config,
     model: PreTrainedModel,
-    processor: PreTrainedTokenizerBase,
+    processor: Any,
     train: Dataset,
     evaluation: dict[str, Dataset] | None,
     callbacks: list[Any],
     **run: Any,
 ) -> Trainer:
-    """trl's DPOTrainer on rendered pairs."""
+    """trl's DPOTrainer on rendered pairs, or, with pictures, on batches that are made of rows."""
     from trl import DPOConfig
 
-    from polar_tools.trainers.preference import DirectTrainer, Pairs
+    from polar_tools.trainers.preference import DirectTrainer
 
     losses = {"loss_type": [*config.loss_type], "loss_weights": config.loss_weights and [*config.loss_weights]}
     return DirectTrainer(
@@ -108,7 +113,7 @@ def build_trainer(
         train_dataset=train,
         eval_dataset=evaluation,
         processing_class=processor,
-        data_collator=Pairs(processor.pad_token_id),
+        data_collator=preferences.collator(config, processor, fit),
         callbacks=callbacks,
     )
 

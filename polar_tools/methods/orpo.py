@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import PositiveFloat
 
-from polar_tools import conversations, preferences
+from polar_tools import conversations, modeling, preferences
 from polar_tools.methods import base
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+    from transformers import PreTrainedModel, Trainer
 
 ALIASES = ()
 
@@ -26,7 +26,7 @@ class Config(preferences.Lengths, conversations.Fields, base.Config):
     """No dropout in the trained model."""
 
 
-COLUMNS = preferences.COLUMNS
+COLUMNS = (*preferences.COLUMNS, *preferences.WITH_PICTURES)
 MODEL_CLASS = "AutoModelForCausalLM"
 TASK_TYPE = "CAUSAL_LM"
 METRICS = ("preference_accuracy", "margin", "loss")
@@ -49,16 +49,14 @@ wrap = base.wrap
 def build_trainer(
     config: Config,
     model: PreTrainedModel,
-    processor: PreTrainedTokenizerBase,
+    processor: Any,
     train: Dataset,
     evaluation: dict[str, Dataset] | None,
     callbacks: list[Any],
     **run: Any,
 ) -> Trainer:
-    """trl's ORPOTrainer on rendered pairs."""
-    from trl.experimental.orpo import ORPOConfig
-
-    from polar_tools.trainers.preference import OddsRatioTrainer, Pairs
+    """trl's ORPOTrainer on rendered pairs, or, with pictures, on batches that are made of rows."""
+    from polar_tools.trainers.preference import OddsRatioTrainer, ORPOConfig
 
     unread = {"max_length": 0, "max_completion_length": None}  # the rows are within their limits; None would be taken for 512
     return OddsRatioTrainer(
@@ -66,8 +64,8 @@ def build_trainer(
         args=base.arguments(ORPOConfig, config, remove_unused_columns=False, **unread, **run),
         train_dataset=train,
         eval_dataset=evaluation,
-        processing_class=processor,
-        data_collator=Pairs(processor.pad_token_id),
+        processing_class=modeling.tokenizer_of(processor),
+        data_collator=preferences.collator(config, processor, fit),
         callbacks=callbacks,
     )
 

@@ -13,7 +13,7 @@ from polar_tools.metrics.base import Prediction
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+    from transformers import PreTrainedModel, Trainer
 
 ALIASES = ()
 
@@ -38,7 +38,7 @@ class Config(judging.Grouped, base.Config):
         return self
 
 
-COLUMNS = judging.COLUMNS
+COLUMNS = (*judging.COLUMNS, *judging.WITH_PICTURES)
 MODEL_CLASS = "AutoModelForCausalLM"
 TASK_TYPE = "CAUSAL_LM"
 METRICS = ("reward",)
@@ -55,13 +55,13 @@ wrap = base.wrap
 def build_trainer(
     config: Config,
     model: PreTrainedModel,
-    processor: PreTrainedTokenizerBase,
+    processor: Any,
     train: Dataset,
     evaluation: dict[str, Dataset] | None,
     callbacks: list[Any],
     **run: Any,
 ) -> Trainer:
-    """trl's RLOOTrainer on prompts that are already tokens."""
+    """trl's RLOOTrainer on prompts that are already tokens, or, with pictures, become such when their turn comes."""
     from trl import RLOOConfig
 
     from polar_tools.trainers.grouped import GroupedRLOOTrainer
@@ -82,7 +82,7 @@ def build_trainer(
 def predict(
     config: Config,
     model: PreTrainedModel,
-    processor: PreTrainedTokenizerBase,
+    processor: Any,
     features: base.Features,
     rows: Sequence[base.Row],
     generation: dict[str, Any],

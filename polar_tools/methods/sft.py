@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import model_validator
 
-from polar_tools import conversations, marks
+from polar_tools import conversations, marks, pictures
 from polar_tools.methods import base
 from polar_tools.metrics.base import Prediction
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+    from transformers import PreTrainedModel, Trainer
 
 ALIASES = ("instruct",)
 
@@ -29,6 +30,8 @@ class Config(conversations.Fields, base.Config):
 
     `wrapped` cuts rows wherever `max_length` is reached, so that each step is full, and attention goes across them, as in pre-training.
     """
+    padding_free: bool | None = None
+    """Put the rows of a batch behind each other rather than fill them up, none seeing another. Without it, wherever that is less work."""
     loss_type: Literal["nll", "dft"] = "nll"
     """Cross-entropy, or dynamic fine-tuning (Wu et al. 2025), which weighs each token's by its probability."""
 
@@ -37,10 +40,11 @@ class Config(conversations.Fields, base.Config):
         self._needs(["packing_strategy"], self.packing, "`packing: true`")
         if self.packing and self.max_length is None:
             raise ValueError("packing needs `max_length`: rows are put together up to it")
+        self._needs(["padding_free"], not self.packing, "`packing: false`: packed rows are never filled up")
         return self
 
 
-COLUMNS = (("messages",), ("prompt", "completion"), ("text",))
+COLUMNS = (("messages",), ("prompt", "completion"), ("text",), ("messages", "images"), ("prompt", "completion", "images"))
 MODEL_CLASS = "AutoModelForCausalLM"
 TASK_TYPE = "CAUSAL_LM"
 METRICS = ("rouge", "loss")
@@ -50,7 +54,7 @@ features = base.features
 set_up = conversations.set_up
 
 
-def render(config: Config, processor: PreTrainedTokenizerBase, features: base.Features, rows: Sequence[base.Row]) -> list[base.Example]:
+def render(config: Config, processor: Any, features: base.Features, rows: Sequence[base.Row]) -> list[base.Example]:
     """Token ids of each row, and labels that are trained on: the assistant's turns, the completion, or the whole text."""
     return conversations.render(config, processor, rows)
 
@@ -58,7 +62,7 @@ def render(config: Config, processor: PreTrainedTokenizerBase, features: base.Fe
 fit = base.fit
 
 
-def check(config: Config, processor: PreTrainedTokenizerBase, row: base.Row, example: base.Example) -> None:
+def check(config: Config, processor: Any, row: base.Row, example: base.Example) -> None:
     """Raise DataError for an example with BOS, end or mask as none should be. A row that was cut may lack what was cut off."""
     cut = config.on_too_long if len(example["input_ids"]) == config.max_length else None
     conversations.check(config, processor, row, example, cut)
@@ -70,26 +74,35 @@ wrap = base.wrap
 def build_trainer(
     config: Config,
     model: PreTrainedModel,
-    processor: PreTrainedTokenizerBase,
+    processor: Any,
     train: Dataset,
     evaluation: dict[str, Dataset] | None,
     callbacks: list[Any],
     **run: Any,
 ) -> Trainer:
-    """trl's SFTTrainer on rows that are already tokens, packed if `config` says so."""
+    """trl's SFTTrainer on rows that are already tokens, packed if `config` says so, or, with pictures, on batches that are made of rows."""
     from trl import SFTConfig
 
     from polar_tools.trainers.answer_loss import AnswerLossTrainer
+    from polar_tools.trainers.flattening import flattening
+    from polar_tools.trainers.multimodal import Collator
 
-    args = base.arguments(SFTConfig, config, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, **run)
-    return AnswerLossTrainer(
+    collator = None
+    if pictures.shown_by(processor):
+        run["remove_unused_columns"] = False
+        collator = Collator(partial(conversations.encoded, config, processor), config.max_length)
+    made = AnswerLossTrainer(
         model=model,
-        args=args,
+        args=base.arguments(SFTConfig, config, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, **run),
         train_dataset=_packed(config, train, run["seed"]),
         eval_dataset=evaluation,
         processing_class=processor,
+        data_collator=collator,
         callbacks=callbacks,
     )
+    if config.padding_free is None and not config.packing:
+        made.data_collator = flattening(model, made.data_collator)
+    return made
 
 
 def _packed(config: Config, rows: Dataset, seed: int) -> Dataset:
@@ -105,7 +118,7 @@ def _packed(config: Config, rows: Dataset, seed: int) -> Dataset:
 def predict(
     config: Config,
     model: PreTrainedModel,
-    processor: PreTrainedTokenizerBase,
+    processor: Any,
     features: base.Features,
     rows: Sequence[base.Row],
     generation: dict[str, Any],
@@ -113,6 +126,8 @@ def predict(
     """What the model writes after each row's prompt, and the loss of the reference there."""
     from polar_tools.inference import generate, reference_losses
 
+    if pictures.shown_by(processor):
+        return conversations.predict(config, model, processor, rows, generation)
     examples = render(config, processor, features, rows)
     prompts = [example["input_ids"][: _last_turn(example["labels"])] for example in examples]
     losses = reference_losses(model, examples)

@@ -79,10 +79,9 @@ def run(spec: TokenizeSpec, folder: Path) -> Facts:
     method = discovery.load("methods", config.method)
     prepared = datasets.shards(Path(config.dataset), "train")
     watched = {name: datasets.shards(Path(data), "test") for name, data in config.eval_datasets.items()}
-    for data in (config.dataset, *config.eval_datasets.values()):
-        base.check_columns(config, method.COLUMNS, datasets.schema(Path(data)).names, _shape(Path(data)))
+    columns = _checked_columns(config, method)
     architectures.check_fits(config.method, architectures.usable(config.model, config))
-    processor = method.set_up(config, _limited(config, modeling.load_processor(config.model, method, config)))
+    processor = method.set_up(config, _limited(config, modeling.load_processor(config.model, method, config, columns)))
     features = method.features(config, datasets.rows(prepared, _columns(method, Path(config.dataset))))
     _save(processor, features, folder / spec.PAYLOAD)
     modeling.keep_pictures(config.model, folder / spec.PAYLOAD)
@@ -104,6 +103,17 @@ def run(spec: TokenizeSpec, folder: Path) -> Facts:
     length = {name: report["length"][name] for name in (*measures.QUANTILES, "mean")}
     origins = (tokens.ORIGINS, *(f"{tokens.EVALUATION}/{name}/{tokens.ORIGINS}" for name in watched))
     return Facts(recorded={**told, "length": length}, volatile=origins)
+
+
+def _checked_columns(config: base.Config, method: Any) -> list[str]:
+    """The columns of the rows to train on. Raises DataError where they, or those of rows that are watched, aren't what is needed."""
+    trained: list[str] = datasets.schema(Path(config.dataset)).names
+    for data in (config.dataset, *config.eval_datasets.values()):
+        names = datasets.schema(Path(data)).names
+        base.check_columns(config, method.COLUMNS, names, _shape(Path(data)))
+        if modeling.shows_pictures(method, names) and not modeling.shows_pictures(method, trained):
+            raise DataError(f"eval_datasets: {data} has pictures, and the rows to train on have none; leave them out by its `columns`")
+    return trained
 
 
 def _shape(data: Path) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from trl import DPOTrainer, KTOTrainer, RewardTrainer
+from trl.experimental.orpo import ORPOConfig as ORPOConfig
 from trl.experimental.orpo import ORPOTrainer
 
 IGNORED = -100
@@ -174,7 +175,7 @@ class OddsRatioTrainer(_OfPairs, ORPOTrainer):
         trained = batch["completion_mask"][:, 1:].bool()
         columns = trained.any(0).nonzero().flatten()
         routers = {"output_router_logits": True} if self.aux_loss_enabled else {}
-        inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+        inputs = {name: value for name, value in batch.items() if name != "completion_mask"}
         outputs = model(**inputs, use_cache=False, logits_to_keep=columns, **routers)
         kept = trained[:, columns]
         losses = torch.nn.functional.cross_entropy(outputs.logits.float().transpose(1, 2), targets[:, columns], reduction="none") * kept

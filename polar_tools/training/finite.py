@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -98,8 +99,12 @@ def _rows(inputs: Any, dataset: Any) -> str:
 
 
 def _token_ids(inputs: Any) -> Sequence[list[int]]:
-    """The rows of a batch without padding."""
-    if not isinstance(inputs, Mapping) or not {"input_ids", "attention_mask"} <= set(inputs):
+    """The rows of a batch without padding, or as they lie behind each other."""
+    if not isinstance(inputs, Mapping) or "input_ids" not in inputs:
         return []
+    if "attention_mask" not in inputs:
+        ids, places = inputs["input_ids"][0].tolist(), inputs["position_ids"][0].tolist() if "position_ids" in inputs else []
+        starts = [start for start, place in enumerate(places) if place == 0]
+        return [ids[start:end] for start, end in itertools.pairwise([*starts, len(ids)])]
     pairs = zip(inputs["input_ids"].tolist(), inputs["attention_mask"].tolist(), strict=True)
     return [[number for number, there in zip(ids, mask, strict=True) if there] for ids, mask in pairs]

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 from polar_tools import datasets, discovery, modeling
 from polar_tools.config import Generation
 from polar_tools.errors import DataError, RowError
+from polar_tools.experiment.distributing import Distributing
+from polar_tools.experiment.loading import Loading
+from polar_tools.fields import Slice
 from polar_tools.marks import IGNORED
 from polar_tools.training import building
 from polar_tools.training.watching import Received, still, watching
@@ -45,7 +48,6 @@ PLAIN: dict[str, Any] = {
     "eval_strategy": "no",
     "load_best_model_at_end": False,
     "early_stopping_patience": None,
-    "auto_find_batch_size": False,
     "max_completion_length": 1,
     "steps_per_generation": None,
     "num_iterations": 1,
@@ -85,7 +87,8 @@ class Trial:
     """
 
     def __init__(self, spec: TrainSpec, folder: Path) -> None:
-        self.spec, self.folder, self.config = spec, folder, spec.experiment
+        self.spec, self.folder = _in_one_process(spec), folder
+        self.config = self.spec.experiment
         self.method: Any = discovery.load("methods", self.config.method)
         self.chosen = _choice(Path(spec.tokenizer).parent)
         self.rows: list[dict[str, Any]] = datasets.rows_at(
@@ -99,18 +102,19 @@ class Trial:
         return next(tuple(wanted) for wanted in self.method.COLUMNS if set(wanted) <= has)
 
     def has(self, field: str) -> bool:
-        """Whether the method has a field."""
-        return field in type(self.config).model_fields
+        """Whether the method has a field, and one that decides nothing about tokens: these are as they were rendered."""
+        found = type(self.config).model_fields.get(field)
+        return found is not None and not any(isinstance(mark, Slice) and "tokenize" in mark.stages for mark in found.metadata)
 
     @cached_property
     def data(self) -> Dataset:
         """The rows as the method's trainer takes them."""
-        rows = building.rows(self.method.TRAINS_ON, Path(self.config.dataset), "train", Path(self.spec.tokenizer).parent)
+        rows = building.rows(building.trains_on(self.config), Path(self.config.dataset), "train", Path(self.spec.tokenizer).parent)
         return rows.select(self.chosen.kept_places)
 
     def labelled(self) -> int | None:
         """How many tokens of the rows are trained on, as they were rendered; None where that is the trainer's business."""
-        if self.method.TRAINS_ON != "tokens" or "labels" not in self.data.column_names:
+        if building.trains_on(self.config) != "tokens" or "labels" not in self.data.column_names:
             return None
         return sum(int(label != IGNORED) for labels in self.data["labels"] for label in labels)
 
@@ -167,7 +171,7 @@ class Trial:
     def begun(self) -> Trainer:
         """A trainer with all fields as they are, right before its first batch; the rows are repeated, so that there are enough."""
         config = self.config
-        step = config.per_device_train_batch_size * config.gradient_accumulation_steps * max(1, config.gpus)
+        step = config.per_device_train_batch_size * config.gradient_accumulation_steps
         rows = [place % len(self.rows) for place in range(max(ENOUGH, step))]
         trainer = self.trainer(self.model(), rows, [_stop_at("on_train_begin")])
         with suppress(EnoughError):
@@ -196,13 +200,21 @@ class Trial:
     def predict(self, model: Any) -> Predicted:
         """What evaluate makes of the rows with `model`; of what it writes, the first token."""
         features = modeling.load_features(self.spec.tokenizer)
-        processor = modeling.load_processor(self.spec.tokenizer, self.method, self.config)
+        processor = modeling.load_processor(self.spec.tokenizer, self.method, self.config, list(self.rows[0]))
         generation = Generation(max_new_tokens=1).model_dump(exclude_none=True)
         with still(model), watching(model) as received:
             try:
                 return Predicted(self.method.predict(self.config, model, processor, features, self.rows, generation), received)
             except RowError as error:
                 raise DataError(f"training row {self.chosen.places[error.place] + 1} (counted from 1): {error}") from error
+
+
+def _in_one_process(spec: TrainSpec) -> TrainSpec:
+    """`spec` without what divides a training among processes."""
+    spread = [name for name in Distributing.model_fields if name not in Loading.model_fields]
+    one = {name: Distributing.model_fields[name].default for name in spread}
+    gpus = min(1, spec.experiment.gpus)
+    return spec.model_copy(update={"experiment": spec.experiment.model_copy(update={**one, "gpus": gpus})})
 
 
 @dataclass(frozen=True)

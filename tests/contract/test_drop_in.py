@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,8 @@ def open(source, sha256, access):
 def receive(target, access, placement):
     raise ConfigError("thin air holds nothing")
 '''
+MAKE = "from tests import learning; learning.make('config/config.yaml')"
+"""Every stage's command, in one process that sees the copy of the package."""
 EXPERIMENT = """\
 models: {bert: {source: file://assets/bert}}
 datasets:
@@ -109,8 +112,9 @@ def package(tmp_path: Path) -> Path:
 def test_new_files_are_used_from_a_config(package: Path, assets: Path, tmp_path: Path) -> None:
     project = tmp_path / "project"
     make_project(project, assets, EXPERIMENT)
-    done = run("snakemake", cwd=project, PYTHONPATH=str(package))
-    assert done.returncode == 0, done.stderr
+    done = run(sys.executable, "-c", MAKE, cwd=project, PYTHONPATH=os.pathsep.join([str(package), str(REPOSITORY)]))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Nothing to be done" in run("snakemake", cwd=project, PYTHONPATH=str(package)).stderr
     report = (project / "results/against/seed0/evaluate/words/report.json").read_text(encoding="utf-8")
     assert '"shouted": 1.0' in report
     assert '"shout": true' in (project / "results/against/seed0/train/spec.json").read_text(encoding="utf-8")

@@ -235,11 +235,6 @@ def test_a_bucket_that_always_asks_to_wait(s3_run: Run, request: pytest.FixtureR
     assert SURVIVED not in cells.values()
 
 
-def test_what_is_always_broken_ends(hub_run: Run, request: pytest.FixtureRequest) -> None:
-    """Some of what the slow tests try: their pauses grow."""
-    told(request, "Hub to Hub, for ever", apart(hub_run, ["cut"], ["source: large file", "target: large file", "target: commit"], FOREVER))
-
-
 @pytest.mark.slow
 def test_all_that_is_always_broken_at_a_hub(hub_run: Run, request: pytest.FixtureRequest) -> None:
     told(request, "Hub to Hub, for ever", apart(hub_run, ["cut", "lost"], HUB_CALLS, FOREVER, threads=10))

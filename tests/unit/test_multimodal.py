@@ -3,6 +3,7 @@
 import io
 import json
 import random
+import re
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +18,7 @@ from transformers import AutoModelForImageTextToText, AutoTokenizer, Gemma3Proce
 from examples import make_vision_model
 from polar_tools import modeling, pictures
 from polar_tools.errors import ConfigError, DataError
-from polar_tools.methods import base, dpo, multimodal, sft
+from polar_tools.methods import base, causal_lm, dpo, kto, multimodal, orpo, reward, sft
 from polar_tools.trainers.multimodal import Collator
 from tests import learning
 from tests.cases.multimodal import COLOURS, QUESTION, draw, make, make_tiny_model
@@ -226,17 +227,35 @@ def test_template_that_writes_no_pictures_is_refused(processor: Gemma3Processor)
 
 
 def test_model_of_text_is_refused(assets: Path) -> None:
-    tokenizer = modeling.load_processor(str(assets / "assets/llama"), multimodal, config())
-    with pytest.raises(ConfigError, match="this model takes no pictures.*`method: sft` trains such a model on text"):
-        multimodal.set_up(config(), tokenizer)
+    with pytest.raises(ConfigError, match="this model takes no pictures.*such as Gemma 3.*`method: sft` trains such a model on text"):
+        modeling.load_processor(str(assets / "assets/llama"), multimodal, config())
+    with pytest.raises(ConfigError, match="this model takes no pictures"):
+        modeling.load_processor(str(assets / "assets/llama"), sft, sft.Config(**SHARED), ["messages", "image"])
 
 
-@pytest.mark.parametrize("method", [sft, dpo])
-def test_pictures_that_nobody_would_see_are_refused(method: ModuleType) -> None:
-    columns = ["prompt", "completion", "chosen", "rejected"]
-    base.check_columns(method.Config(**SHARED), method.COLUMNS, columns)
-    with pytest.raises(DataError, match="pictures in `images`, which method `[a-z]+` shows to no model; `multimodal` does"):
-        base.check_columns(method.Config(**SHARED), method.COLUMNS, [*columns, "images"])
+@pytest.mark.parametrize(
+    ("method", "columns", "would"),
+    [
+        (kto, ["prompt", "completion", "label", "images"], "`grpo`, `multimodal`, `rloo`, `sft` would show them"),
+        (reward, ["prompt", "chosen", "rejected", "image"], "`dpo`, `grpo`, `orpo`, `rloo` would show them"),
+        (sft, ["image", "text"], "beside `text`; `multimodal` would show them"),
+        (causal_lm, ["text", "images"], "beside `text`. To do without them"),
+    ],
+)
+def test_pictures_that_nobody_would_see_are_refused(method: ModuleType, columns: list[str], would: str) -> None:
+    told = method.Config(**SHARED)
+    with pytest.raises(DataError, match=f"pictures in `images?`, which method `[a-z_]+` shows to no model.*{re.escape(would)}"):
+        base.check_columns(told, method.COLUMNS, columns)
+    base.check_columns(told, method.COLUMNS, [name for name in columns if not name.startswith("image")])
+
+
+@pytest.mark.parametrize(
+    ("method", "columns"),
+    [(sft, ["messages"]), (sft, ["prompt", "completion"]), (dpo, ["prompt", "chosen", "rejected"]), (orpo, ["chosen", "rejected"])],
+)
+@pytest.mark.parametrize("pictures", ["image", "images"])
+def test_pictures_that_are_shown_are_no_reason_to_refuse(method: ModuleType, columns: list[str], pictures: str) -> None:
+    base.check_columns(method.Config(**SHARED), method.COLUMNS, [*columns, pictures])
 
 
 @pytest.mark.parametrize(

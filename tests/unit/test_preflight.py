@@ -319,7 +319,7 @@ def test_as_a_person_reads_it(project: Path) -> None:
     assert told["mask"]["result"] == "passed" and set(told["mask"]) == {"title", "result", "figure"}
     assert [path.name for path in Path(folder).iterdir()] == ["spec.json"]
     rewritten("say", lambda row: {**row, "labels": row["input_ids"]})
-    failed = tiny.run("polar-tools", "train", folder, cwd=project)
+    failed = tiny.inside("train", folder, cwd=project)
     assert failed.returncode == 2 and "Traceback" not in failed.stderr
     assert "error: the preflight failed, and nothing is trained:\nmask: " in failed.stderr
     assert "docs/preflight.md says more; `preflight: off` goes on" in failed.stderr

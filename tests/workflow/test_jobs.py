@@ -167,6 +167,7 @@ def test_change_plans_exactly_its_jobs(project: Path, change: Change) -> None:
 SLOW = {
     "learning rate of one experiment",
     "filter of a shared dataset",
+    "one row of a local file",
     "a new evaluation",
     "anything under run",
     "key order, comments and spaces",
