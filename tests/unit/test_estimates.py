@@ -297,6 +297,15 @@ def test_a_plan_that_does_not_fit_is_refused_with_what_would(here: Path) -> None
         assert plan("--device-memory", "22GB", experiments={"say": fields}).exit_code == 0, change
 
 
+def test_stages_of_zero_are_tried_on_several_gpus(here: Path) -> None:
+    gpus = {"gpus": 4, "per_device_train_batch_size": 4}
+    words = ("--device-memory", "22GB", "--device-speed", "300TFLOPS")
+    assert "deepspeed: zero1" in said(plan(*words, experiments={"say": gpus}))
+    assert plan(*words, experiments={"say": {**gpus, "deepspeed": "zero1"}}).exit_code == 0
+    whole, divided = training("say", **gpus)["device_mb"], training("say", **gpus, deepspeed="zero3", preflight=False)["device_mb"]
+    assert divided["weights"] == pytest.approx(whole["weights"] / 4)
+
+
 def test_two_changes_are_named_where_one_is_not_enough(here: Path) -> None:
     message = said(plan("--device-memory", "12GB"))
     assert "activation_checkpointing: true, use_peft: true" in message
