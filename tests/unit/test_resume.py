@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from polar_tools import aside, signals
-from polar_tools.errors import ConfigError, DataError, UnfinishedError, WorldError
+from polar_tools.errors import ConfigError, DataError, RowError, UnfinishedError, WorldError
 from polar_tools.records import read_json
 from polar_tools.stages import train
 from polar_tools.training import checkpoints, running
@@ -489,6 +489,22 @@ def test_evaluation_with_fewer_rows_predicts_the_same(monkeypatch: pytest.Monkey
     monkeypatch.setattr(LlamaForCausalLM, "forward", lambda *args, **named: (_ for _ in ()).throw(MemoryError()))
     with pytest.raises(WorldError, match="memory ran out while measuring losses, with a single row: set a shorter max_length"):
         inference.reference_losses(model, examples)
+
+
+def test_pictures_are_shown_fewer_at_a_time_and_a_wrong_row_keeps_its_place() -> None:
+    from polar_tools import pictures
+
+    def work(some: Sequence[int]) -> list[int]:
+        if len(some) > 5:
+            raise MemoryError
+        if 33 in some:
+            raise RowError(some.index(33), "is wrong")
+        return [10 * row for row in some]
+
+    assert [made for found in pictures.each(range(30), work) for made in found] == [10 * row for row in range(30)]
+    with pytest.raises(RowError) as caught:
+        list(pictures.each(range(40), work))
+    assert caught.value.place == 33
 
 
 # Who watches
