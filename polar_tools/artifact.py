@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from polar_tools import aside, lock
+from polar_tools import aside, consumption, lock
 from polar_tools.errors import UserError
 from polar_tools.records import canonical as canonical
 from polar_tools.records import read_json as read_json
@@ -221,7 +221,6 @@ def _write_record(folder: Path, origin: dict[str, Any], facts: Facts, libraries:
 
 def _circumstances(folder: Path, spec: Spec, facts: Facts, started: datetime, seconds: float) -> dict[str, Any]:
     import platform
-    import resource
     import socket
 
     volatile = [name for name in files_of(folder, spec.stage) if is_volatile(name, facts.volatile)]
@@ -230,7 +229,7 @@ def _circumstances(folder: Path, spec: Spec, facts: Facts, started: datetime, se
         "local_files": {path: _signature(Path(path)) for path in spec.local_files()},
         "measured": {
             "seconds": round(seconds, 3),
-            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            "peak_memory_mb": consumption.peak_mb(),
             **facts.measured,
         },
         "started": started.isoformat(timespec="seconds"),

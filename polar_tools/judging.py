@@ -61,9 +61,9 @@ class Grouped(Judged):
 def refuse_partial_groups(config: Any) -> None:
     """Raise ValueError for a Grouped config whose generations, or checkpoints, don't come out even."""
     given = config.steps_per_generation
-    steps, rows = given or config.gradient_accumulation_steps, config.per_device_train_batch_size * max(1, config.gpus)
+    steps, rows = given or config.gradient_accumulation_steps, config.per_device_train_batch_size * config.world_size
     if rows * steps % config.num_generations:
-        product = f"per_device_train_batch_size x {'gpus x ' if config.gpus > 1 else ''}"
+        product = f"per_device_train_batch_size x {'processes x ' if config.world_size > 1 else ''}"
         raise ValueError(
             f"num_generations: {config.num_generations} completions of a prompt don't go evenly into the {rows * steps} that are "
             f"written at a time ({product}{'steps_per_generation' if given else 'gradient_accumulation_steps'}); make that a multiple of it"
@@ -88,7 +88,7 @@ def refuse_ignored(config: Any) -> None:
 
 def refuse_too_few(config: Any, train: "Dataset") -> None:
     """Raise DataError where there are not enough prompts for one generation."""
-    rows = config.per_device_train_batch_size * max(1, config.gpus) * (config.steps_per_generation or config.gradient_accumulation_steps)
+    rows = config.per_device_train_batch_size * config.world_size * (config.steps_per_generation or config.gradient_accumulation_steps)
     if len(train) < rows // config.num_generations:
         raise DataError(
             f"there are {len(train)} prompts, and {rows // config.num_generations} are needed at a time "

@@ -188,7 +188,7 @@ def build_trainer(
     prepared = {name: _prepared(config, labels, rows) for name, rows in (evaluation or {}).items()}
     return PairTrainer(
         model=model,
-        args=base.arguments(CrossEncoderTrainingArguments, config, **run),
+        args=base.arguments(CrossEncoderTrainingArguments, config, ddp_find_unused_parameters=False, **run),
         train_dataset=_prepared(config, labels, train),
         eval_dataset=prepared or None,
         loss=_loss(config, model),

@@ -208,6 +208,9 @@ def _loss(config: Config, options: losses.Options, model: SentenceTransformer, r
     from polar_tools.trainers.sentence_modules import refuse_misread
 
     loss: nn.Module = discovery.load("losses", options.name).build(options, model, classes)
+    for part in loss.modules() if config.world_size > 1 else ():
+        if "gather_across_devices" in vars(part):  # rows are compared with those of all processes, as in one that has them all
+            part.gather_across_devices = True
     if isinstance(options, losses.Guided):
         refuse_misread(model, loss.guide, rows)
     if not config.matryoshka_dims:

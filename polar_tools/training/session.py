@@ -23,17 +23,19 @@ def run(spec: TrainSpec, folder: Path, data_collator: Any = None) -> tuple[dict[
 
     Returns what was found out: what is the same in every run of the same work, and what differs from run to run.
     """
-    from polar_tools.training import micro_batch
+    from polar_tools.training import engines, micro_batch, usage
 
     with signals.listening():  # as one of several processes, which no command has told to
         trainer, origin = _trained(spec, folder, data_collator)
     facts = {"seed": spec.seed, **modeling.loaded(trainer.model, spec.experiment), **_told(trainer, spec.experiment)}
+    if spec.experiment.is_distributed:
+        facts |= engines.described(spec.experiment)
     if origin.went_on_from:
         facts["went_on_from"] = list(origin.went_on_from)
     if data_collator is not None:
         facts["data_collator"] = f"{type(data_collator).__module__}.{type(data_collator).__qualname__}"
     distance = building.save(trainer, spec, folder)
-    measured = micro_batch.found(spec.experiment, folder / "checkpoints")
+    measured = {**usage.of(trainer).measured(), **micro_batch.found(spec.experiment, folder / "checkpoints")}
     return facts, measured if distance is None else {**measured, "merged_differs_by": distance}
 
 
@@ -115,9 +117,10 @@ def _callbacks(config: Config, folder: Path) -> list[Any]:
     """What looks on while any method trains; those that decide whether a checkpoint is written come before the one that may refuse it."""
     from polar_tools.training import allocation, finite, preemption, resuming, saving, stopping
     from polar_tools.training.metrics_log import MetricsLog
+    from polar_tools.training.usage import Usage
 
     callbacks = [MetricsLog(folder / "metrics.jsonl"), preemption.Preemption(), saving.AfterTheEpoch(), finite.RefuseBroken()]
-    callbacks += [allocation.Allocation(), resuming.StopIfFinished()]
+    callbacks += [allocation.Allocation(), resuming.StopIfFinished(), Usage()]
     if config.early_stopping_patience is not None:
         callbacks.append(stopping.EarlyStopping(config.early_stopping_patience, config.early_stopping_threshold))
     return callbacks
