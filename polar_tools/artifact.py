@@ -22,7 +22,7 @@ from polar_tools.records import canonical as canonical
 from polar_tools.records import read_json as read_json
 from polar_tools.records import sha256_of as sha256_of
 from polar_tools.records import write_whole
-from polar_tools.specs import SPECS, Spec, thaw
+from polar_tools.specs import SPECS, Spec, same, thaw
 from polar_tools.version import __version__
 
 WORK = aside.MADE_FROM
@@ -125,7 +125,7 @@ def settle(folder: Path, frozen: bytes, spec: Spec, records: Records) -> None:
     sources += [records.root / path for path in spec.local_files()]
     made = manifest_file.stat().st_mtime_ns
     seen = any(path.exists() and path.stat().st_mtime_ns > made for path in sources)
-    fresh = record["spec"] == json.loads(frozen) and _inputs_unchanged(record, manifest, spec, records)
+    fresh = same(record["spec"], json.loads(frozen)) and _inputs_unchanged(record, manifest, spec, records)
     if fresh and spec_file.stat().st_mtime_ns > made:
         os.utime(spec_file, ns=(made, made))
     elif not fresh and not seen:
@@ -167,7 +167,9 @@ def _read_spec(folder: Path) -> bytes:
 
 def _is_current(folder: Path, origin: dict[str, Any]) -> bool:
     record = read_json(folder / "record.json")
-    return record is not None and {key: record.get(key) for key in origin} == origin and not _gone(folder, record)
+    if record is None or any(record.get(key) != origin[key] for key in ("inputs", "local_files")):
+        return False
+    return same(record.get("spec"), origin["spec"]) and not _gone(folder, record)
 
 
 def _gone(folder: Path, record: dict[str, Any]) -> bool:
