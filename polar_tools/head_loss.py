@@ -130,21 +130,15 @@ def head_of(model: Any) -> torch.nn.Linear | None:
 
 
 def run(
-    model: Any,
-    bare: Any,
-    head: torch.nn.Linear,
-    given: dict[str, Any],
-    targets: torch.Tensor,
-    kept: torch.Tensor,
-    by_probability: bool = False,
+    model: Any, head: torch.nn.Linear, given: dict[str, Any], targets: torch.Tensor, kept: torch.Tensor, by_probability: bool = False
 ) -> tuple[Any, Found] | None:
-    """The outputs of `model`, `bare` or as one of several processes wraps it, which hold next to no logits, and what its `head` found at the places that are `kept`.
+    """The outputs of `model`, which hold next to no logits, and what its `head` found at the places that are `kept`.
 
     `given` says by `logits_to_keep` which places those of `targets` and `kept`, [rows, places], are. `by_probability` weighs each loss by
     the token's probability. None for a model that does something else to its logits than is known here: one place is compared.
     """
     found: list[tuple[Found, torch.Tensor]] = []
-    transform = Transform.of(bare.config)
+    transform = Transform.of(model.config)
     plain, own = head.forward, head.__dict__.get("forward")
 
     def forward(hidden: torch.Tensor) -> torch.Tensor:
