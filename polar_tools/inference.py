@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 BATCH = 16
 IGNORED = -100
-SMALLER = "set a shorter max_length (or max_new_tokens, where the model writes), dtype: bfloat16, or take a smaller model"
 
 Result = TypeVar("Result")
 
@@ -140,7 +139,7 @@ def _each(what: str, lengths: Sequence[int], work: Callable[[Sequence[int]], Seq
     """What `work` makes of each row, in their order: rows of like length at a time, the longest first, so that memory runs out at once."""
     order = sorted(range(len(lengths)), key=lambda row: (-lengths[row], row))
     made: dict[int, Result] = {}
-    for batch, results in memory.in_batches(what, order, BATCH, work, SMALLER):
+    for batch, results in memory.in_batches(what, order, BATCH, work):
         made |= dict(zip(batch, results, strict=True))
     return [made[row] for row in range(len(lengths))]
 

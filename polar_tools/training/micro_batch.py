@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polar_tools.errors import BeginAgainError, WorldError
+from polar_tools.errors import UnfinishedError, WorldError
 from polar_tools.records import canonical, read_json, write_whole
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ def halve_evaluation(config: Config, rows: int, folder: Path, error: BaseExcepti
     return int((read_json(folder / FILE) or {})[EVAL])
 
 
-def begin_again() -> BeginAgainError:
+def begin_again() -> UnfinishedError:
     """What one of several processes says, which can't make the others begin again."""
-    return BeginAgainError(
+    return UnfinishedError(
         "memory ran out in one of several processes; run the same command again to go on from the last checkpoint with fewer rows at a time"
     )
 

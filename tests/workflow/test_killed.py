@@ -173,6 +173,25 @@ def test_preflight_is_ended_at_once(ready: Path, tmp_path: Path) -> None:
     assert not (project / TRAIN / "checkpoints").exists()
 
 
+@pytest.mark.slow
+def test_processes_that_train_together_stop_together_and_go_on_exactly(ready: Path, tmp_path: Path) -> None:
+    projects = [Path(shutil.copytree(ready, tmp_path / name)) for name in ("untouched", "stopped")]
+    for project in projects:
+        text = CONFIG.replace("    threads: 1\n", "    threads: 1\n    nproc_per_node: 2\n").replace("max_steps: 120", "max_steps: 30")
+        (project / "config.yaml").write_text(text, encoding="utf-8")
+        with contextlib.chdir(project):
+            Plan(configs.load(Path("config.yaml"))).settle()
+    wanted = finished(projects[0])
+    process = train(projects[1])
+    wait_for(process, projects[1] / TRAIN / "checkpoints/checkpoint-3/complete")
+    os.kill(process.pid or 0, signal.SIGTERM)
+    process.join(120)
+    said = (projects[1] / "said.txt").read_text()
+    assert process.exitcode == 75, said
+    assert "is saved; run the same command again to go on" in said
+    assert finished(projects[1]) == wanted
+
+
 VOCABULARY, SPARE = 150_000, 700 * 2**20
 """Words of a model whose logits for 32 rows take more than so many bytes."""
 
