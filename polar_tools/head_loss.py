@@ -138,10 +138,11 @@ def run(
     kept: torch.Tensor,
     by_probability: bool = False,
 ) -> tuple[Any, Found] | None:
-    """The outputs of `model`, perhaps wrapped by an engine, of this `config`, which hold next to no logits, and what its `head` found at the places that are `kept`.
+    """The outputs of `model`, which hold next to no logits, and what its `head` found at the places that are `kept`.
 
-    `given` says by `logits_to_keep` which places those of `targets` and `kept`, [rows, places], are. `by_probability` weighs each loss by
-    the token's probability. None for a model that does something else to its logits than is known here: one place is compared.
+    `model` may be wrapped by DDP or DeepSpeed; `config` is that of the model within. `given` says by `logits_to_keep` which places those
+    of `targets` and `kept`, [rows, places], are. `by_probability` weighs each loss by the token's probability. None for a model that does
+    something else to its logits than is known here: one place is compared.
     """
     found: list[tuple[Found, torch.Tensor]] = []
     transform = Transform.of(config)
@@ -165,6 +166,4 @@ def run(
     if len(found) != 1 or not torch.allclose(transform(found[0][1].float()), outputs.logits.detach().float(), rtol=1e-2, atol=1e-3):
         return None
     sums = found[0][0]
-    return outputs, replace(
-        sums, loss=sums.loss + 0 * outputs.logits.sum()
-    )  # ZeRO-3 brings the head's weights when its outputs' turn comes
+    return outputs, replace(sums, loss=sums.loss + 0 * outputs.logits.sum())  # for ZeRO-3, which waits for them
