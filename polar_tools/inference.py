@@ -66,7 +66,7 @@ def losses(model: PreTrainedModel, inputs: Mapping[str, Any], labels: torch.Tens
     given, targets = {**_on(model, inputs), "logits_to_keep": columns}, targets[:, columns]
     kept, head = targets.ne(IGNORED), head_loss.head_of(model)
     with torch.inference_mode():
-        seen = None if head is None else head_loss.run(model, head, given, targets, kept)
+        seen = None if head is None else head_loss.run(model, model.config, head, given, targets, kept)
         if seen is None:
             found, counts, _ = _sums(model(**given).logits, targets)
             return list(zip(found, counts, strict=True))

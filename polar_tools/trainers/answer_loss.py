@@ -46,9 +46,8 @@ class AnswerLossTrainer(SFTTrainer):
         self, model: Any, given: dict[str, Any], targets: torch.Tensor, kept: torch.Tensor
     ) -> tuple[Any, head_loss.Found] | None:
         """The model's outputs, and what its head found in slices; None, from then on, for a model of which that can't be had."""
-        several = self.accelerator.num_processes > 1  # who wrap the model, and count each weight's gradient as it leaves the model
-        head = None if self._whole or several else head_loss.head_of(self.model)
-        seen = None if head is None else head_loss.run(model, head, given, targets, kept, self.args.loss_type == "dft")
+        head = None if self._whole else head_loss.head_of(self.model)
+        seen = None if head is None else head_loss.run(model, self.model.config, head, given, targets, kept, self.args.loss_type == "dft")
         self._whole = seen is None
         return seen
 

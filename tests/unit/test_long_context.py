@@ -46,7 +46,7 @@ def both_ways(model: Any, ids: torch.Tensor, kept: torch.Tensor) -> tuple[float,
     plain = torch.nn.functional.cross_entropy(logits, targets[kept], reduction="sum")
     plain.backward()
     wanted = gradients(model)
-    outputs, found = head_loss.run(model, model.get_output_embeddings(), given, targets, kept)
+    outputs, found = head_loss.run(model, model.config, model.get_output_embeddings(), given, targets, kept)
     assert outputs.logits.numel() <= model.config.vocab_size
     found.loss.backward()
     assert torch.equal(found.best, logits.argmax(-1)) and found.losses.sum() == pytest.approx(float(plain.detach()), rel=1e-5)
