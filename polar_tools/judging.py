@@ -1,7 +1,7 @@
 """What grpo, rloo and ppo share: prompts as a model is given them, and what rewards say of what it writes."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -37,6 +37,7 @@ class Judged(conversations.Prompts):
 class Grouped(Judged):
     """Fields of trl's GRPO and RLOO, which compare several completions of a prompt."""
 
+    PER_BATCH: ClassVar[tuple[str, ...]] = ("gradient_accumulation_steps", "steps_per_generation")
     num_generations: Annotated[int, Field(ge=2)] = 8
     """Completions of each prompt. A batch (`per_device_train_batch_size` x `steps_per_generation`) holds those of whole groups."""
     steps_per_generation: PositiveInt | None = None
@@ -81,8 +82,6 @@ def refuse_ignored(config: Any) -> None:
     """Raise ValueError for a Judged config with a choice that its trainer can't follow."""
     if config.on_too_long == "cut_right":
         raise ValueError("on_too_long: cut_right would cut off what makes the model answer; choose cut_left or drop")
-    if config.auto_find_batch_size:
-        raise ValueError("auto_find_batch_size: would change which completions are compared; make per_device_train_batch_size smaller")
     if config.train_sampling_strategy == "group_by_length":
         raise ValueError("train_sampling_strategy: group_by_length is of no use here, for completions have no length yet; choose another")
 

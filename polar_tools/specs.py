@@ -287,3 +287,13 @@ def thaw(data: bytes, origin: str) -> Spec:
         raise UserError(
             f"{origin} is not a spec that this version can read ({type(error).__name__}); `snakemake -n` writes it anew"
         ) from error
+
+
+def same(older: Any, spec: dict[str, Any]) -> bool:
+    """Whether what a record tells of a spec asks for what `spec` does: fields that didn't exist then are at their defaults now."""
+    if older == spec:
+        return True
+    try:
+        return bool(json.loads(freeze(thaw(json.dumps(older).encode(), "record.json"))) == spec)
+    except UserError:
+        return False

@@ -39,6 +39,8 @@ JUDGING = ("reduce_lr_on_plateau", "greedy")
 """Schedules that look at how an evaluation went."""
 OURS = ("output_dir", "seed", "use_cpu", "report_to", "disable_tqdm", "logging_nan_inf_filter")
 """What the stage says to every trainer."""
+NOT_THEIRS = {"logging_nan_inf_filter": False, "auto_find_batch_size": False}
+"""What transformers would do in a way that hides a broken loss, or changes the batch."""
 
 
 ELEMENTWISE = ("adamw_torch", "adamw_torch_fused", "sgd", "adagrad", "rmsprop")
@@ -74,8 +76,6 @@ class Config(Running, Optimizing, Adapting, Distributing, Material):
         if self.fp16 and self.dtype == "float16" and not self.use_peft:
             raise ValueError("fp16: scales the gradients of float32 weights; set `dtype: float32`, or bf16")
         self._needs(["activation_offloading"], self.gpus > 0, "a GPU (`gpus: 1`)")
-        if self.resume_from_checkpoint is not None and self.peft_type == "adalora":
-            raise ValueError("resume_from_checkpoint: no checkpoint holds what adalora knows of its ranks")
         return self
 
     @model_validator(mode="after")
@@ -152,7 +152,7 @@ def arguments(cls: "type[TrainingArguments]", config: Config, **run: Any) -> "Tr
     extra = signatures.checked(cls, config.extra_args, "extra_args", taken)
     same = {name: getattr(config, name) for name in fields if name in known}
     try:
-        return cls(**{**same, "metric_for_best_model": config.best_metric(), "logging_nan_inf_filter": False, **extra, **run})
+        return cls(**{**same, "metric_for_best_model": config.best_metric(), **NOT_THEIRS, **extra, **run})
     except (ValueError, ImportError) as error:
         raise ConfigError(f"{cls.__name__} refuses these settings: {error}") from error
 

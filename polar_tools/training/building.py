@@ -80,6 +80,7 @@ def trainer(
         use_cpu=config.gpus == 0,
         report_to="none",
         disable_tqdm=True,
+        save_total_limit=None,  # which deletes before the newer is whole; see training/saving.py
         **engines.arguments(config),
     )
     if config.label_smoothing_factor and type(made).compute_loss is not BaseTrainer.compute_loss:

@@ -9,6 +9,8 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from polar_tools.training import progress
+
 logger = logging.getLogger(__name__)
 
 
@@ -31,7 +33,7 @@ class MetricsLog(TrainerCallback):
             with self.file.open("a", encoding="utf-8") as file:
                 file.write(_line(entry))
             said = "  ".join(f"{name} {entry[name]:.4f}" for name in sorted(entry) if name == "loss" or name.endswith("_loss"))
-            print(line := f"step {entry['step']}/{state.max_steps}  {said}", flush=True)
+            progress.say(line := f"step {entry['step']}/{state.max_steps}  {said}")
             logger.info(line)
 
 

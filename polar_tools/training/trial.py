@@ -48,7 +48,6 @@ PLAIN: dict[str, Any] = {
     "eval_strategy": "no",
     "load_best_model_at_end": False,
     "early_stopping_patience": None,
-    "auto_find_batch_size": False,
     "max_completion_length": 1,
     "steps_per_generation": None,
     "num_iterations": 1,
