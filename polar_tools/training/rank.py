@@ -13,8 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polar_tools import consumption
-from polar_tools import signals
+from polar_tools import consumption, signals
 from polar_tools.training import outcomes
 
 if TYPE_CHECKING:
