@@ -229,5 +229,5 @@ def test_memory_of_the_machine_that_runs_out_halves_the_batch(ready: Path, tmp_p
     process.join(300)
     found = json.loads((project / "found.json").read_bytes())
     assert found["steps"] == 2
-    assert found["per_device_train_batch_size"] in (4, 8, 16)
+    assert found["per_device_train_batch_size"] < 32
     assert found["per_device_train_batch_size"] * found["gradient_accumulation_steps"] == 32
