@@ -192,8 +192,8 @@ def test_processes_that_train_together_stop_together_and_go_on_exactly(ready: Pa
     assert finished(projects[1]) == wanted
 
 
-VOCABULARY, SPARE = 150_000, 700 * 2**20
-"""Words of a model whose logits for 32 rows take more than so many bytes."""
+WIDTH, SPARE = 60_000, 700 * 2**20
+"""The width of a feed-forward layer whose activations for 32 rows take more than so many bytes."""
 
 
 def train_in_little_memory(project: str) -> None:
@@ -211,7 +211,7 @@ def train_in_little_memory(project: str) -> None:
     spec = thaw(Path(f"{TRAIN}/spec.json").read_bytes(), "spec.json")
     assert isinstance(spec, TrainSpec)
     LlamaForCausalLM(
-        LlamaConfig(vocab_size=VOCABULARY, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2)
+        LlamaConfig(vocab_size=400, hidden_size=32, intermediate_size=WIDTH, num_hidden_layers=1, num_attention_heads=2)
     ).save_pretrained("large")
     more = {"per_device_train_batch_size": 32, "gradient_accumulation_steps": 1, "max_steps": 2, "model": "large", "eval_strategy": "no"}
     spec = spec.model_copy(update={"experiment": spec.experiment.model_copy(update={**more, "eval_datasets": {}})})
@@ -229,5 +229,5 @@ def test_memory_of_the_machine_that_runs_out_halves_the_batch(ready: Path, tmp_p
     process.join(300)
     found = json.loads((project / "found.json").read_bytes())
     assert found["steps"] == 2
-    assert found["per_device_train_batch_size"] in (4, 8, 16)
+    assert found["per_device_train_batch_size"] < 32
     assert found["per_device_train_batch_size"] * found["gradient_accumulation_steps"] == 32
