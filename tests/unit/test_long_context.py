@@ -88,7 +88,7 @@ def test_a_model_that_does_more_to_its_logits_keeps_them(assets: Path, tmp_path:
 
 def test_feed_forward_layers_take_slices(assets: Path, tmp_path: Path) -> None:
     rows = [{"prompt": row["question"], "completion": row["answer"]} for row in sayings(assets)[:8]]
-    fields = {"max_steps": 1, "per_device_train_batch_size": 8, "use_peft": True, "lora_r": 2}
+    fields = {"max_steps": 1, "per_device_train_batch_size": 8, "use_peft": True, "lora_r": 2, "padding_free": False}
     plain = Trial("sft", assets / "assets/llama", rows, tmp_path / "plain", **fields).first_step()
     widths: list[int] = []
     trial = Trial("sft", assets / "assets/llama", rows, tmp_path / "tiled", **fields)
