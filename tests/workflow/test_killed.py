@@ -57,11 +57,7 @@ def ready(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(assets / "assets", folder / "assets")
     (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
     with contextlib.chdir(folder):
-        plan = Plan(configs.load(Path("config.yaml")))
-        plan.settle()
-        for path, made in plan.artifacts.items():
-            if made.spec.stage in ("mirror", "prepare", "tokenize"):
-                learning.command(learning.COMMANDS.get(made.spec.stage, made.spec.stage), f"{path}/spec.json")
+        learning.make("config.yaml", learning.BEFORE_TRAINING)
     return folder
 
 
