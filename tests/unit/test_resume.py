@@ -431,7 +431,7 @@ def test_odd_batch_is_halved_to_a_divisor_and_kept_after_an_interruption(tmp_pat
     [
         (
             {},
-            "memory ran out while training, with a single row at a time: shorten rows .max_length., .*activation_checkpointing: true, .*use_peft",
+            "memory ran out while training, with a single row at a time: shorten rows .*activation_checkpointing: true, .*use_peft",
         ),
         ({"auto_find_batch_size": False}, "memory ran out with 2 rows at a time; set auto_find_batch_size: true to halve them, or shorten"),
     ],
