@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # An index may serve several gigabytes of CUDA for a plain `torch`; this exact version is what was tried.
 INSTALL := $(BIN)/python -m pip install --quiet --constraint envs/cpu.txt torch==2.13.0 --editable
 
-.PHONY: run data test test-all default-run examples lint format fix bench clean
+.PHONY: run data test test-all default-run examples lint format fix bench bench-memory clean
 
 run: $(VENV)/installed-run  ## the default workflow
 	PATH="$(abspath $(BIN)):$$PATH" snakemake
@@ -53,6 +53,10 @@ bench: $(VENV)/installed-test  ## start-up, planning, copies, preparing and toke
 	PATH="$(abspath $(BIN)):$$PATH" python -m bench.near_duplicates --rows 20000
 	PATH="$(abspath $(BIN)):$$PATH" python -m bench.overlap
 
+bench-memory: $(VENV)/installed-test  ## memory as `polar-tools plan` predicts it beside what ten small trainings needed, on the default run's models and others
+	PATH="$(abspath $(BIN)):$$PATH" snakemake results/models/smollm2/manifest.json resources/models/minilm/manifest.json
+	PATH="$(abspath $(BIN)):$$PATH" python -m bench.memory --real .
+
 clean:  ## forget all results; what was fetched and made is gone
 	rm -rf resources results logs benchmarks .snakemake
 
@@ -64,5 +68,5 @@ $(VENV)/installed-run: $(VENV)/bin/python pyproject.toml envs/cpu.txt
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/bin/python pyproject.toml envs/cpu.txt
-	$(INSTALL) ".[s3,workflow,prepare,train,embed,quantize,optimizers,evaluate,dvc,dev]"
+	$(INSTALL) ".[s3,workflow,prepare,train,embed,quantize,optimizers,distributed,evaluate,dvc,dev]"
 	@touch $@ $(VENV)/installed-run

@@ -6,7 +6,6 @@ sha256 and adds what differs from run to run. An artifact without a manifest doe
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -17,11 +16,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from polar_tools import aside, consumption, lock
 from polar_tools.errors import UserError
-from polar_tools.specs import SPECS, Spec, thaw
+from polar_tools.records import canonical as canonical
+from polar_tools.records import read_json as read_json
+from polar_tools.records import sha256_of as sha256_of
+from polar_tools.records import write_whole
+from polar_tools.specs import SPECS, Spec, same, thaw
 from polar_tools.version import __version__
 
-OWN = ("spec.json", "record.json", "manifest.json", ".work.json")
+WORK = aside.MADE_FROM
+"""From what an artifact is being made, while it isn't finished."""
+OWN = ("spec.json", "record.json", "manifest.json", WORK)
 
 
 @dataclass(frozen=True)
@@ -69,16 +75,22 @@ def make(folder: Path, stage: str, work: Work, libraries: Callable[[], Iterable[
     versions the result depends on; it and `work` are called only where there is work, so that comparing stays cheap.
     """
     spec, origin = asked(folder, stage)
-    if _is_current(folder, origin):
-        _write_manifest(folder, read_json(folder / "manifest.json") or {})
-        return False
+    if not _is_current(folder, origin):
+        with lock.held(folder):
+            if not _is_current(folder, origin):  # another may have made it while this one waited
+                _make(folder, spec, origin, work, libraries)
+                return True
+    _write_manifest(folder, read_json(folder / "manifest.json") or {})
+    return False
+
+
+def _make(folder: Path, spec: Spec, origin: dict[str, Any], work: Work, libraries: Callable[[], Iterable[str]]) -> None:
     _claim(folder, origin)
     started, clock = datetime.now(UTC), time.monotonic()
     facts = work(spec, folder)
     _write_record(folder, origin, facts, libraries())
     _write_manifest(folder, _circumstances(folder, spec, facts, started, time.monotonic() - clock))
-    (folder / ".work.json").unlink()
-    return True
+    (folder / WORK).unlink()
 
 
 def asked(folder: Path, stage: str) -> tuple[Any, dict[str, Any]]:
@@ -103,7 +115,7 @@ def settle(folder: Path, frozen: bytes, spec: Spec, records: Records) -> None:
     spec_file, manifest_file = folder / "spec.json", folder / "manifest.json"
     if not spec_file.is_file() or spec_file.read_bytes() != frozen:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(spec_file, frozen)
+        write_whole(spec_file, frozen)
     manifest, record = read_json(manifest_file), read_json(folder / "record.json")
     if manifest is None:
         return
@@ -113,7 +125,7 @@ def settle(folder: Path, frozen: bytes, spec: Spec, records: Records) -> None:
     sources += [records.root / path for path in spec.local_files()]
     made = manifest_file.stat().st_mtime_ns
     seen = any(path.exists() and path.stat().st_mtime_ns > made for path in sources)
-    fresh = record["spec"] == json.loads(frozen) and _inputs_unchanged(record, manifest, spec, records)
+    fresh = same(record["spec"], json.loads(frozen)) and _inputs_unchanged(record, manifest, spec, records)
     if fresh and spec_file.stat().st_mtime_ns > made:
         os.utime(spec_file, ns=(made, made))
     elif not fresh and not seen:
@@ -125,25 +137,15 @@ def is_done(folder: Path, spec: Spec, frozen: bytes, records: Records) -> bool:
     return (folder / "manifest.json").is_file() and _is_current(folder, records.origin(spec, frozen))
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in a JSON file, or None where there is no such file or it holds something else."""
-    try:
-        data = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return data if isinstance(data, dict) else None
-
-
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def files_of(folder: Path, stage: str) -> list[str]:
     """The files of a stage's artifact but for its own book-keeping and for artifacts within it, sorted, as paths below `folder`."""
     found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return sorted(path.as_posix() for path in found if path.parts[0] not in (*OWN, *SPECS[stage].WITHIN))
+    return sorted(path.as_posix() for path in found if _counts(path.parts[0], stage))
+
+
+def _counts(name: str, stage: str) -> bool:
+    """Whether what lies in an artifact's folder under `name` is of its content."""
+    return name not in (*OWN, *SPECS[stage].WITHIN) and not name.startswith(lock.NAME)
 
 
 def put(old: Path, new: Path) -> None:
@@ -156,11 +158,6 @@ def put(old: Path, new: Path) -> None:
         shutil.copyfile(old, new)
 
 
-def canonical(data: dict[str, Any]) -> bytes:
-    """`data` as JSON with sorted keys: the same bytes for the same data."""
-    return (json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
-
-
 def _read_spec(folder: Path) -> bytes:
     try:
         return (folder / "spec.json").read_bytes()
@@ -170,7 +167,9 @@ def _read_spec(folder: Path) -> bytes:
 
 def _is_current(folder: Path, origin: dict[str, Any]) -> bool:
     record = read_json(folder / "record.json")
-    return record is not None and {key: record.get(key) for key in origin} == origin and not _gone(folder, record)
+    if record is None or any(record.get(key) != origin[key] for key in ("inputs", "local_files")):
+        return False
+    return same(record.get("spec"), origin["spec"]) and not _gone(folder, record)
 
 
 def _gone(folder: Path, record: dict[str, Any]) -> bool:
@@ -201,21 +200,11 @@ def _claim(folder: Path, origin: dict[str, Any]) -> None:
     (folder / "manifest.json").unlink(missing_ok=True)
     record = read_json(folder / "record.json")
     (folder / "record.json").unlink(missing_ok=True)
-    left = read_json(folder / ".work.json") or ({} if record is None else {key: record.get(key) for key in origin})
+    left = read_json(folder / WORK) or ({} if record is None else {key: record.get(key) for key in origin})
     if left != origin:
-        _set_aside(folder, origin["spec"]["stage"])
-    _write(folder / ".work.json", canonical(origin))
-
-
-def _set_aside(folder: Path, stage: str) -> None:
-    """Move what lies in `folder` to a hidden folder beside it, which keeps the last such lot; artifacts within it stay."""
-    aside = folder.with_name(f".{folder.name}.aside")
-    left = [path for path in folder.iterdir() if path.name not in (*OWN, *SPECS[stage].WITHIN)]
-    if left:
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir()
-    for path in left:
-        path.rename(aside / path.name)
+        aside.put(folder, [path.name for path in folder.iterdir() if _counts(path.name, origin["spec"]["stage"])], left, origin)
+    write_whole(folder / WORK, canonical(origin))
+    aside.take_back(folder, origin)
 
 
 def _write_record(folder: Path, origin: dict[str, Any], facts: Facts, libraries: Iterable[str]) -> None:
@@ -229,12 +218,11 @@ def _write_record(folder: Path, origin: dict[str, Any], facts: Facts, libraries:
         "versions": {name: metadata.version(name) for name in sorted(libraries)},
         "facts": facts.recorded,
     }
-    _write(folder / "record.json", canonical(record))
+    write_whole(folder / "record.json", canonical(record))
 
 
 def _circumstances(folder: Path, spec: Spec, facts: Facts, started: datetime, seconds: float) -> dict[str, Any]:
     import platform
-    import resource
     import socket
 
     volatile = [name for name in files_of(folder, spec.stage) if is_volatile(name, facts.volatile)]
@@ -243,7 +231,7 @@ def _circumstances(folder: Path, spec: Spec, facts: Facts, started: datetime, se
         "local_files": {path: _signature(Path(path)) for path in spec.local_files()},
         "measured": {
             "seconds": round(seconds, 3),
-            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            "peak_memory_mb": consumption.peak_mb(),
             **facts.measured,
         },
         "started": started.isoformat(timespec="seconds"),
@@ -264,17 +252,4 @@ def _entry(path: Path) -> dict[str, Any]:
 
 
 def _write_manifest(folder: Path, circumstances: dict[str, Any]) -> None:
-    _write(folder / "manifest.json", canonical({**circumstances, "record": sha256_of(folder / "record.json")}))
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, and onto the disk before its name is."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(folder / "manifest.json", canonical({**circumstances, "record": sha256_of(folder / "record.json")}))

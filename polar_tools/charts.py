@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 LIBRARIES = ("matplotlib",)
 LINES = 6
 """How many lines have a colour of their own: the page defines --line0 to --line5, and --axis and --grid."""
+STYLES = ("-", "--", ":", "-.")
 
 # matplotlib knows no CSS, so it draws in colours that stand for the page's variables.
 _LINES = [f"#0001{number:02x}" for number in range(LINES)]
@@ -28,7 +30,17 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def curves(name: str, lines: Mapping[str, Sequence[tuple[float, float]]], x_label: str) -> str:
+@dataclass(frozen=True)
+class Line:
+    """A line through points (x, y). `colour` counts the page's; `style` is solid, dashed, dotted, ..."""
+
+    label: str
+    points: Sequence[tuple[float, float]]
+    colour: int
+    style: int = 0
+
+
+def curves(name: str, lines: Sequence[Line], x_label: str) -> str:
     """Lines through their points as one <svg> element, the same bytes for the same points.
 
     `name` keeps the ids of several drawings on one page apart.
@@ -40,16 +52,17 @@ def curves(name: str, lines: Mapping[str, Sequence[tuple[float, float]]], x_labe
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(5.6, 2.4), layout="constrained")
         axes = figure.add_subplot()
-        for number, (label, points) in enumerate(lines.items()):
-            dots = "o" if len(points) < 40 else ""
-            axes.plot(*zip(*points, strict=True), color=_LINES[number % LINES], label=label, linewidth=1.6, marker=dots, markersize=2.5)
+        for line in lines:
+            colour, style, dots = _LINES[line.colour % LINES], STYLES[line.style % len(STYLES)], "o" if len(line.points) < 40 else ""
+            drawn = axes.plot(*zip(*line.points, strict=True), label=line.label, linewidth=1.6, marker=dots, markersize=2.5)
+            drawn[0].set(color=colour, linestyle=style)
         axes.set_xlabel(x_label)
         axes.margins(x=0.02)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y", color=_GRID, linewidth=0.6)
         axes.set_axisbelow(True)
         if len(lines) > 1:
-            axes.legend(frameon=False, ncols=LINES)
+            axes.legend(frameon=False, ncols=2 if len(lines) <= LINES else 3)
         return _bare(figure, name)
 
 

@@ -56,7 +56,7 @@ def documentation(model: type[BaseModel]) -> dict[str, str]:
         for field, below in pairwise(body):
             if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
                 found[ast.unparse(field.target)] = inspect.cleandoc(str(below.value.value))
-    return found
+    return {name: text for name, text in found.items() if name in model.model_fields}
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,25 @@
-"""Run a model over rows: what it writes, and the loss of what it should have written. Rows are batched by length."""
+"""Run a model over rows: what it writes, and the loss of what it should have written. Rows are batched by length.
+
+Where memory runs out, batches become smaller; a row comes out as it would have, to rounding.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
-from polar_tools import head_loss
+from polar_tools import head_loss, memory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 BATCH = 16
 IGNORED = -100
+SMALLER = "set a shorter max_length (or max_new_tokens, where the model writes), dtype: bfloat16, or take a smaller model"
+
+Result = TypeVar("Result")
 
 
 def generate(
@@ -23,14 +29,13 @@ def generate(
 
     An encoder-decoder reads the prompts from the left, and all that it writes is answer.
     """
-    texts = [""] * len(prompts)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    for batch in _by_length([len(prompt) for prompt in prompts]):
+
+    def written(batch: Sequence[int]) -> list[str]:
         ids, mask = _pad([prompts[row] for row in batch], pad, left=not model.config.is_encoder_decoder)
-        written = continuations(model, tokenizer, {"input_ids": ids, "attention_mask": mask}, generation)
-        for row, text in zip(batch, written, strict=True):
-            texts[row] = text
-    return texts
+        return continuations(model, tokenizer, {"input_ids": ids, "attention_mask": mask}, generation)
+
+    return _each("writing", [len(prompt) for prompt in prompts], written)
 
 
 def continuations(
@@ -46,13 +51,13 @@ def continuations(
 
 def reference_losses(model: PreTrainedModel, examples: Sequence[Mapping[str, list[int]]]) -> list[tuple[float, int]]:
     """Summed cross-entropy in nats and number of trained tokens of each example (`input_ids`, `labels`), by a causal model."""
-    results: list[tuple[float, int]] = [(0.0, 0)] * len(examples)
-    for batch in _by_length([len(example["input_ids"]) for example in examples]):
+
+    def measured(batch: Sequence[int]) -> list[tuple[float, int]]:
         ids, mask = _pad([examples[row]["input_ids"] for row in batch], 0)
         targets = _pad([examples[row]["labels"] for row in batch], IGNORED)[0]
-        for row, loss in zip(batch, losses(model, {"input_ids": ids, "attention_mask": mask}, targets), strict=True):
-            results[row] = loss
-    return results
+        return losses(model, {"input_ids": ids, "attention_mask": mask}, targets)
+
+    return _each("measuring losses", _lengths(examples), measured)
 
 
 def losses(model: PreTrainedModel, inputs: Mapping[str, Any], labels: torch.Tensor) -> list[tuple[float, int]]:
@@ -80,42 +85,41 @@ def _on(model: PreTrainedModel, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 def target_losses(model: PreTrainedModel, examples: Sequence[Mapping[str, list[int]]]) -> list[tuple[float, int]]:
     """The same of each target (`target_labels`), by an encoder-decoder that reads the source (`source_input_ids`)."""
-    results: list[tuple[float, int]] = [(0.0, 0)] * len(examples)
-    for batch in _by_length([len(example["source_input_ids"]) for example in examples]):
+
+    def measured(batch: Sequence[int]) -> list[tuple[float, int]]:
         ids, mask = _pad([examples[row]["source_input_ids"] for row in batch], 0)
         targets = _pad([examples[row]["target_labels"] for row in batch], IGNORED)[0].to(model.device)
         before = model.prepare_decoder_input_ids_from_labels(labels=targets)
         with torch.inference_mode():
             logits = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), decoder_input_ids=before).logits
-        for row, loss, tokens, _ in zip(batch, *_sums(logits, targets), strict=True):
-            results[row] = (loss, tokens)
-    return results
+        return list(zip(*_sums(logits, targets)[:2], strict=True))
+
+    return _each("measuring losses", _lengths(examples, "source_input_ids"), measured)
 
 
 def masked_losses(model: PreTrainedModel, examples: Sequence[Mapping[str, list[int]]]) -> list[tuple[float, int, list[int]]]:
     """Summed cross-entropy in nats and number of hidden tokens of each example (`input_ids`, `labels`), and the guesses."""
-    results: list[tuple[float, int, list[int]]] = [(0.0, 0, [])] * len(examples)
-    for batch in _by_length([len(example["input_ids"]) for example in examples]):
+
+    def measured(batch: Sequence[int]) -> list[tuple[float, int, list[int]]]:
         ids, mask = _pad([examples[row]["input_ids"] for row in batch], 0)
         targets = _pad([examples[row]["labels"] for row in batch], IGNORED)[0].to(model.device)
         with torch.inference_mode():
             logits = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device)).logits
-        for row, loss, tokens, best in zip(batch, *_sums(logits, targets), strict=True):
-            results[row] = (loss, tokens, best)
-    return results
+        return list(zip(*_sums(logits, targets), strict=True))
+
+    return _each("measuring losses", _lengths(examples), measured)
 
 
 def head_outputs(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, examples: Sequence[Mapping[str, list[int]]]) -> torch.Tensor:
     """What the head of a classifier gives for each example (`input_ids`): float32 [rows, outputs], on the CPU."""
-    results: list[torch.Tensor] = [torch.empty(0)] * len(examples)
     pad = tokenizer.pad_token_id or 0
-    for batch in _by_length([len(example["input_ids"]) for example in examples]):
+
+    def measured(batch: Sequence[int]) -> list[torch.Tensor]:
         ids, mask = _pad([examples[row]["input_ids"] for row in batch], pad)
         with torch.inference_mode():
-            logits = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device)).logits.float().cpu()
-        for row, outputs in zip(batch, logits, strict=True):
-            results[row] = outputs
-    return torch.stack(results)
+            return list(model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device)).logits.float().cpu())
+
+    return torch.stack(_each("measuring", _lengths(examples), measured))
 
 
 def _sums(logits: torch.Tensor, targets: torch.Tensor) -> tuple[list[float], list[int], list[list[int]]]:
@@ -132,10 +136,17 @@ def rewards(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sequence
     return [float(reward) for reward in head_outputs(model, tokenizer, [{"input_ids": ids} for ids in sequences])[:, 0]]
 
 
-def _by_length(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Row numbers in batches of like length, longest first, so that running out of memory shows at once."""
+def _each(what: str, lengths: Sequence[int], work: Callable[[Sequence[int]], Sequence[Result]]) -> list[Result]:
+    """What `work` makes of each row, in their order: rows of like length at a time, the longest first, so that memory runs out at once."""
     order = sorted(range(len(lengths)), key=lambda row: (-lengths[row], row))
-    return (order[start : start + BATCH] for start in range(0, len(order), BATCH))
+    made: dict[int, Result] = {}
+    for batch, results in memory.in_batches(what, order, BATCH, work, SMALLER):
+        made |= dict(zip(batch, results, strict=True))
+    return [made[row] for row in range(len(lengths))]
+
+
+def _lengths(examples: Sequence[Mapping[str, list[int]]], column: str = "input_ids") -> list[int]:
+    return [len(example[column]) for example in examples]
 
 
 def _pad(rows: Sequence[Sequence[int]], value: int, left: bool = False) -> tuple[torch.Tensor, torch.Tensor]:

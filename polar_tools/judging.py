@@ -1,7 +1,7 @@
 """What grpo, rloo and ppo share: prompts as a model is given them, and what rewards say of what it writes."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -37,6 +37,7 @@ class Judged(conversations.Prompts):
 class Grouped(Judged):
     """Fields of trl's GRPO and RLOO, which compare several completions of a prompt."""
 
+    PER_BATCH: ClassVar[tuple[str, ...]] = ("gradient_accumulation_steps", "steps_per_generation")
     num_generations: Annotated[int, Field(ge=2)] = 8
     """Completions of each prompt. A batch (`per_device_train_batch_size` x `steps_per_generation`) holds those of whole groups."""
     steps_per_generation: PositiveInt | None = None
@@ -60,9 +61,9 @@ class Grouped(Judged):
 def refuse_partial_groups(config: Any) -> None:
     """Raise ValueError for a Grouped config whose generations, or checkpoints, don't come out even."""
     given = config.steps_per_generation
-    steps, rows = given or config.gradient_accumulation_steps, config.per_device_train_batch_size * max(1, config.gpus)
+    steps, rows = given or config.gradient_accumulation_steps, config.per_device_train_batch_size * config.world_size
     if rows * steps % config.num_generations:
-        product = f"per_device_train_batch_size x {'gpus x ' if config.gpus > 1 else ''}"
+        product = f"per_device_train_batch_size x {'processes x ' if config.world_size > 1 else ''}"
         raise ValueError(
             f"num_generations: {config.num_generations} completions of a prompt don't go evenly into the {rows * steps} that are "
             f"written at a time ({product}{'steps_per_generation' if given else 'gradient_accumulation_steps'}); make that a multiple of it"
@@ -81,15 +82,13 @@ def refuse_ignored(config: Any) -> None:
     """Raise ValueError for a Judged config with a choice that its trainer can't follow."""
     if config.on_too_long == "cut_right":
         raise ValueError("on_too_long: cut_right would cut off what makes the model answer; choose cut_left or drop")
-    if config.auto_find_batch_size:
-        raise ValueError("auto_find_batch_size: would change which completions are compared; make per_device_train_batch_size smaller")
     if config.train_sampling_strategy == "group_by_length":
         raise ValueError("train_sampling_strategy: group_by_length is of no use here, for completions have no length yet; choose another")
 
 
 def refuse_too_few(config: Any, train: "Dataset") -> None:
     """Raise DataError where there are not enough prompts for one generation."""
-    rows = config.per_device_train_batch_size * max(1, config.gpus) * (config.steps_per_generation or config.gradient_accumulation_steps)
+    rows = config.per_device_train_batch_size * config.world_size * (config.steps_per_generation or config.gradient_accumulation_steps)
     if len(train) < rows // config.num_generations:
         raise DataError(
             f"there are {len(train)} prompts, and {rows // config.num_generations} are needed at a time "

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from polar_tools import adapters, architectures, pictures, quantization
 from polar_tools.errors import ConfigError, UserError, WorldError, first_line
+from polar_tools.experiment import distributing
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -75,6 +76,19 @@ def keep_pictures(model: str, folder: Path) -> None:
     for name in ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json"):
         if (Path(model) / name).is_file() and not (folder / name).exists():
             shutil.copyfile(Path(model) / name, folder / name)
+
+
+@contextmanager
+def divided(config: Config) -> Iterator[None]:
+    """While this lasts, what transformers loads is divided among the processes under ZeRO-3: none of them ever holds it whole."""
+    if config.zero.get("stage") != 3:
+        yield
+        return
+    from transformers.integrations.deepspeed import HfDeepSpeedConfig
+
+    kept = HfDeepSpeedConfig(distributing.settings(config))  # transformers itself remembers it only as long as somebody does
+    yield
+    del kept
 
 
 def load_model(path: str, method: Any, config: Config, features: Features, adapter: bool = False) -> Any:

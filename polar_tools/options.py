@@ -49,7 +49,7 @@ def run_stage(stage: str, spec: Path, **how: Any) -> None:
     import importlib
     import time
 
-    from polar_tools import artifact
+    from polar_tools import artifact, signals
 
     set_up(stage)
     folder = folder_of(spec)
@@ -58,7 +58,8 @@ def run_stage(stage: str, spec: Path, **how: Any) -> None:
     def module() -> ModuleType:
         return importlib.import_module(f"polar_tools.stages.{stage}")
 
-    worked = artifact.make(folder, stage, lambda *told: module().run(*told, **how), lambda: module().LIBRARIES)
+    with signals.listening():
+        worked = artifact.make(folder, stage, lambda *told: module().run(*told, **how), lambda: module().LIBRARIES)
     click.echo(f"{folder}: {f'made in {time.monotonic() - clock:.1f} s' if worked else 'up to date'}")
 
 

@@ -126,13 +126,29 @@ class Plan:
         return states
 
     def gpus(self, path: str) -> int:
-        """GPUs that the artifact's job needs."""
+        """GPUs that the artifact's job needs on a node; only a training has use for more than one."""
         spec = self.artifacts[path].spec
-        return spec.experiment.gpus if isinstance(spec, RankSpec | TrainSpec | EvaluateSpec) else 0
+        if isinstance(spec, TrainSpec):
+            return spec.experiment.gpus
+        return min(1, spec.experiment.gpus) if isinstance(spec, RankSpec | EvaluateSpec) else 0
+
+    def allocation(self, path: str) -> dict[str, int | str | None]:
+        """What a training's job needs, by the names of Snakemake's Slurm executor; None for what is not to be said.
+
+        On several nodes GPUs are counted for each of them (`gres`), and the command runs once on each (`mpi`).
+        """
+        spec, gpus = self.artifacts[path].spec, self.gpus(path)
+        nodes = spec.experiment.nodes if isinstance(spec, TrainSpec) else 1
+        if nodes == 1:
+            return {"gpu": gpus, "nodes": None, "tasks": None, "mpi": None, "gres": None, "tasks_per_gpu": None}
+        whole = {"gpu": None, "nodes": nodes, "tasks": nodes, "mpi": "srun"}
+        return {**whole, "gres": f"gpu:{gpus}" if gpus else None, "tasks_per_gpu": 0 if gpus else None}
 
     def threads(self, path: str) -> int:
-        """CPU threads that the artifact's job needs."""
+        """CPU threads that the artifact's job needs on a node."""
         spec = self.artifacts[path].spec
+        if isinstance(spec, TrainSpec):
+            return spec.experiment.threads * spec.experiment.processes_per_node
         return spec.experiment.threads if isinstance(spec, ExperimentSpec) else 1
 
     def resources(self, stage: str) -> Resources:

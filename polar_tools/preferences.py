@@ -67,11 +67,14 @@ def reference(config: Any, model: Any) -> Any:
 
     from polar_tools.trainers.preference import ADAPTER_OFF
 
-    if config.ref_model is not None:
-        return modeling.pretrained(config.ref_model, "AutoModelForCausalLM", config, {})
-    if isinstance(model, PeftModel):
+    if config.ref_model is None and isinstance(model, PeftModel):
         return ADAPTER_OFF
-    return None if config.precompute_ref_log_probs else deepcopy(model).requires_grad_(False)
+    if config.ref_model is None and config.precompute_ref_log_probs:
+        return None
+    if config.ref_model is None and config.zero.get("stage") != 3:
+        return deepcopy(model).requires_grad_(False)
+    with modeling.divided(config):  # of which there can be no copy
+        return modeling.pretrained(config.ref_model or config.model, "AutoModelForCausalLM", config, {}).requires_grad_(False)
 
 
 def render(config: Any, processor: Any, features: dict[str, Any], rows: Sequence[conversations.Row]) -> list[marks.Example]:

@@ -39,10 +39,17 @@ def before_training(spec: TrainSpec, folder: Path) -> None:
     if (read_json(file) or {}).get("made_from") == made_from:
         return print("preflight: passed before", flush=True)
     findings = look(spec)
-    print(f"preflight, on {Path(spec.experiment.dataset)}:\n{table(findings)}", flush=True)
+    print(f"preflight, on {Path(spec.experiment.dataset)}{_apart(spec)}:\n{table(findings)}", flush=True)
     refuse(findings)
     file.write_bytes(canonical({"made_from": made_from, "checks": as_dict(findings)}))
     return None
+
+
+def _apart(spec: TrainSpec) -> str:
+    """What of a training that has several processes isn't looked at: a few rows need one."""
+    config = spec.experiment
+    without = {"deepspeed": ", without DeepSpeed", "fsdp": ", without FSDP"}.get(config.engine or "", "")
+    return f", in one process for the {config.world_size} that will train{without}" if config.is_distributed else ""
 
 
 def look(spec: TrainSpec) -> Findings:

@@ -9,6 +9,7 @@ from typing import Any
 
 from polar_tools.artifact import files_of, read_json, sha256_of
 from polar_tools.errors import UserError
+from polar_tools.specs import same
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def _differences(folder: Path, root: Path) -> Iterator[str]:
         return
     if manifest.get("record") != sha256_of(folder / "record.json"):
         yield f"{shown / 'record.json'}: changed since the manifest was written"
-    if read_json(folder / "spec.json") != record["spec"]:
+    if not same(record["spec"], read_json(folder / "spec.json") or {}):
         yield f"{shown / 'spec.json'}: not what this was made from; `snakemake` would make it again"
     for name, entry in sorted({**record["files"], **manifest.get("files", {})}.items()):
         if not (folder / name).is_file():

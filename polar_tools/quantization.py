@@ -22,7 +22,7 @@ def options(config: Config, path: str, model_class: str, features: Features) -> 
     import torch
     from transformers import BitsAndBytesConfig
 
-    place, heads = {"": 0 if config.gpus else "cpu"}, _heads(config, path, model_class, features)
+    place, heads = {"": torch.cuda.current_device() if config.gpus else "cpu"}, _heads(config, path, model_class, features)
     whole = {"llm_int8_skip_modules": [*heads, *config.modules_to_save] if heads else None}
     if config.quantization == "int8":
         return {"quantization_config": BitsAndBytesConfig(load_in_8bit=True, **whole), "device_map": place}

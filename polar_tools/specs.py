@@ -13,6 +13,7 @@ from polar_tools import storage
 from polar_tools.config import Generation, Method, Metric
 from polar_tools.dataset_config import Filter, RowExpectations, Split
 from polar_tools.errors import ConfigError, UserError
+from polar_tools.experiment import distributing
 from polar_tools.fields import Frozen, Payload, PayloadPath, Ref, Slice, marked, payload_of
 from polar_tools.methods.base import Config as Experiment
 from polar_tools.methods.base import TokenExpectations
@@ -176,12 +177,15 @@ class TrainSpec(ExperimentSpec):
     seed: int
 
     def local_files(self) -> list[str]:
-        """The files of the checkpoint that it is to go on from."""
+        """The files of the checkpoint that it is to go on from, and a configuration of DeepSpeed of one's own, which is checked here."""
         folder = self.experiment.resume_from_checkpoint
         found = [] if folder is None else sorted(path.as_posix() for path in Path(folder).rglob("*") if path.is_file())
         if folder is not None and not found:
             raise ConfigError(f"resume_from_checkpoint: there is no checkpoint in {folder} (looked for in {Path.cwd()})")
-        return found
+        if self.experiment.own_deepspeed is not None:
+            distributing.refuse_contradiction(self.experiment)
+            found.append(self.experiment.own_deepspeed)
+        return sorted(found)
 
 
 class RankSpec(ExperimentSpec):
@@ -283,3 +287,13 @@ def thaw(data: bytes, origin: str) -> Spec:
         raise UserError(
             f"{origin} is not a spec that this version can read ({type(error).__name__}); `snakemake -n` writes it anew"
         ) from error
+
+
+def same(older: Any, spec: dict[str, Any]) -> bool:
+    """Whether what a record tells of a spec asks for what `spec` does: fields that didn't exist then are at their defaults now."""
+    if older == spec:
+        return True
+    try:
+        return bool(json.loads(freeze(thaw(json.dumps(older).encode(), "record.json"))) == spec)
+    except UserError:
+        return False

@@ -21,6 +21,7 @@ from polar_tools.fields import Frozen, Ref, did_you_mean, marked
 from polar_tools.methods.base import Config as Experiment
 from polar_tools.plan import Plan
 from polar_tools.specs import TrainSpec
+from polar_tools.training import nodes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -31,8 +32,11 @@ HELD_OUT = 0.1
 """Share of the rows that is held out where something is to be evaluated and nothing is said about test rows."""
 HELD_OUT_BY = ("test_source", "split", "train_test_split_ratio")
 """What says in a dataset which rows are held out."""
+TRAINING = f"results/{NAME}/seed0/train"
 OWN = ("method", "model", "dataset", "evaluations", "expect", "rank_rows")
 """Fields of an experiment that have another form here, or belong to a whole workflow."""
+PATHS = ("deepspeed", "resume_from_checkpoint")
+"""Fields that may say where something lies; paths in a spec are below the folder of the training."""
 MODEL_FIELDS = tuple(name for name in Model.model_fields if name not in ("source", "sha256"))
 PARTS = {"config_name", "tokenizer_name", "decoder_name"}
 """Of these the ones that say where another model lies."""
@@ -67,6 +71,11 @@ def train(
     Raises a polar_tools.errors.PolarError whose message says what to do.
     """
     root = Path(output_dir)
+    if fields.get("nodes", 1) > 1 and not nodes.is_first():
+        raise UserError(
+            "on its own, a training on several machines is prepared by the first of them; on the others run, once there is the spec, "
+            f"`cd {root}; polar-tools train {TRAINING}/spec.json` with the same NODE_RANK and MASTER_ADDR"
+        )
     root.mkdir(parents=True, exist_ok=True)
     model, rows = _model(model_name_or_path, tokenizer, root), _rows(train_data, root, "train")
     data = _config(model, rows, None if eval_data is None else _rows(eval_data, root, "eval"), method, fields)
@@ -112,7 +121,7 @@ def _config(model: str, train: str, evaluation: str | None, method: str, fields:
     parts: dict[type[Frozen], dict[str, Any]] = {Model: {"source": model}, Dataset: {"source": train}}
     experiment: dict[str, Any] = {"method": method, "model": "model", "dataset": "data"}
     for name, value in fields.items():
-        parts.get(owners[name], experiment)[name] = value
+        parts.get(owners[name], experiment)[name] = str(Path(value).resolve()) if name in PATHS and Path(str(value)).exists() else value
     for name in PARTS & set(parts[Model]):
         parts[Model][name] = _located(parts[Model][name], "model")
     data = {"models": {"model": parts[Model]}, "datasets": {"data": parts[Dataset]}, "experiments": {NAME: experiment}}

@@ -1,7 +1,10 @@
 """Two tiny experiments, rendered once, whose options a test sets as it likes before it builds their trainer or trains."""
 
 import contextlib
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from polar_tools import config as configs
 from polar_tools.plan import Plan
 from polar_tools.specs import TrainSpec, thaw
 from polar_tools.stages import train
+from polar_tools.training import session
 from tests import learning
 
 CONFIG = """\
@@ -54,7 +58,8 @@ def spec(experiment: str = "say", **fields: Any) -> TrainSpec:
 
 def trainer(folder: Path, experiment: str = "say", **fields: Any) -> Any:
     """The trainer of an experiment with these fields, not yet started."""
-    return train._build(spec(experiment, **fields), folder)
+    told = spec(experiment, **fields)
+    return session._build(told, told.experiment, folder)
 
 
 def trained(folder: Path, experiment: str = "say", **fields: Any) -> dict[str, Any]:
@@ -66,3 +71,10 @@ def trained(folder: Path, experiment: str = "say", **fields: Any) -> dict[str, A
 def refused(message: str) -> Any:
     """Expects what a person reads where fields make no sense together."""
     return pytest.raises(ValueError, match=message)
+
+
+def alone(program: str, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A Python program in a process of its own, and what it said."""
+    root = str(Path(__file__).parent.parent)
+    env = {**os.environ, "PYTHONPATH": root, **environment}
+    return subprocess.run([sys.executable, "-c", program, *words], env=env, capture_output=True, text=True, check=False, timeout=60)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from polar_tools import adapters
 from polar_tools.checks import base
+from polar_tools.experiment.distributing import Distributing
+from polar_tools.experiment.loading import Loading
 from polar_tools.fields import Slice
 
 if TYPE_CHECKING:
@@ -224,6 +226,8 @@ OF_THE_OPTIMIZER = ("adam_beta1", "adam_beta2", "adam_epsilon")
 OF_THE_STAGE = (
     *("method", "do_train", "do_eval", "is_resume", "resume_from_checkpoint", "merge_adapter", "attn_fallback"),
     *("metric_for_best_model", "early_stopping_patience", "early_stopping_threshold"),
+    *("auto_find_batch_size", "save_total_limit", "extend_training"),
+    *(name for name in Distributing.model_fields if name not in Loading.model_fields),
 )
 """Fields that train reads itself."""
 BY_OTHER_NAMES = (

@@ -50,6 +50,17 @@ class Train(click.Command):
             known |= set(fields)
 
 
+def _run(spec: Path, **how: Any) -> None:
+    """Make the artifact of a spec, or do the part in it that another machine than the first has."""
+    from polar_tools.training import launch, nodes
+
+    if not nodes.is_first():
+        options.set_up("train")
+        if launch.joined(options.folder_of(spec)):
+            return
+    options.run_stage("train", spec, **how)
+
+
 def _after(option: str, args: list[str]) -> str | None:
     """The value of an option in `args`."""
     joined = next((word.removeprefix(f"{option}=") for word in args if word.startswith(f"{option}=")), None)
@@ -80,7 +91,7 @@ def command(spec: Path | None, file: Path | None, **given: Any) -> None:
     """
     told = {name: value for name, value in given.items() if value is not None and (name, value) != ("overwrite_output_dir", False)}
     if spec is not None and set(told) <= {"preflight"} and file is None:
-        options.run_stage("train", spec, **told)
+        _run(spec, **told)
         return
     if file is not None:
         from polar_tools import config as configs

@@ -1,6 +1,6 @@
 """How long is trained, on what batches, and what is logged, evaluated and saved on the way."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -24,8 +24,9 @@ class Running(Topic):
     """Rows a device and step."""
     per_device_eval_batch_size: PositiveInt = 8
     """Rows a device where `eval_datasets` are measured."""
-    auto_find_batch_size: bool = False
-    """Begin again with a smaller `per_device_train_batch_size` where memory ran out. What was found is recorded."""
+    auto_find_batch_size: bool = True
+    """Where memory runs out, go on with fewer rows at a time and more `gradient_accumulation_steps`, so that a step trains on the
+    same rows; the manifest says so. Without it such a training ends."""
     gradient_accumulation_steps: PositiveInt = 1
     """Batches summed before an optimizer step."""
     train_sampling_strategy: Literal["random", "sequential", "group_by_length"] = "random"
@@ -67,8 +68,24 @@ class Running(Topic):
     """Checkpoints without the optimizer's state: smaller, but no training goes on from them."""
     is_resume: bool = True
     """Go on from the newest whole checkpoint of a training that was interrupted; without it, begin anew."""
+    extend_training: bool = False
+    """Where this training was there with a smaller `num_train_epochs` or `max_steps`, and nothing else differs, go on from its last
+    checkpoint. The schedule is from there on that of the longer training. The record says what it went on from."""
     resume_from_checkpoint: str | None = None
     """A checkpoint's folder to go on from, where this training has none of its own yet. It counts by what is in it."""
+
+    PER_BATCH: ClassVar[tuple[str, ...]] = ("gradient_accumulation_steps",)
+    """Fields that count batches of `per_device_train_batch_size` rows."""
+
+    def in_micro_batches(self, rows: int) -> Self:
+        """The same training with so few rows at a time, which must be a divisor of those it has."""
+        more = self.per_device_train_batch_size // rows
+        counts = {name: count * more for name, count in self.model_dump(include={*self.PER_BATCH}).items() if count is not None}
+        return self.model_copy(update={"per_device_train_batch_size": rows, **counts})
+
+    def compares_rows(self) -> str | None:
+        """Why fewer rows at a time would be another training, or None where they would not."""
+        return None
 
     @model_validator(mode="after")
     def _steps_belong_to_strategies(self) -> Self:
@@ -76,9 +93,9 @@ class Running(Topic):
         self._needs(["logging_steps"], "steps" in (self.logging_strategy, self.eval_strategy), "`logging_strategy: steps`")
         self._needs(["eval_steps"], self.eval_strategy == "steps", "`eval_strategy: steps`")
         self._needs(["save_only_model"], self.save_strategy != "no", "a `save_strategy`")
-        self._needs(["resume_from_checkpoint"], self.is_resume, "`is_resume: true`")
-        if self.resume_from_checkpoint is not None and self.auto_find_batch_size:
-            raise ValueError("auto_find_batch_size: a training that goes on from another's checkpoint has its batch size")
+        self._needs(["resume_from_checkpoint", "extend_training"], self.is_resume, "`is_resume: true`")
+        if self.resume_from_checkpoint is not None and self.extend_training:
+            raise ValueError("extend_training: `resume_from_checkpoint` names what is gone on from already; leave one of them")
         if not (self.do_train or self.do_eval):
             raise ValueError("do_train: with neither do_train nor do_eval there is nothing to do")
         return self

@@ -58,6 +58,10 @@ class Guided(Options):
     """Whether positives are each other's negatives too."""
 
 
+ROW_BY_ROW = ("contrastive", "cosine_similarity", "softmax", "triplet")
+"""Losses that are the mean over rows, each looked at by itself."""
+
+
 def arguments(options: Options, *left_out: str) -> dict[str, Any]:
     """The options as arguments of sentence-transformers' loss."""
     return options.model_dump(exclude={"name", *left_out})

@@ -19,7 +19,7 @@ from polar_tools.conversations import refuse_missing as refuse_missing
 from polar_tools.errors import ConfigError, DataError
 from polar_tools.errors import RowError as RowError
 from polar_tools.experiment.adapting import Adapting
-from polar_tools.experiment.loading import Loading
+from polar_tools.experiment.distributing import Distributing
 from polar_tools.experiment.material import Material
 from polar_tools.experiment.material import TokenExpectations as TokenExpectations
 from polar_tools.experiment.optimizing import Optimizing
@@ -39,9 +39,15 @@ JUDGING = ("reduce_lr_on_plateau", "greedy")
 """Schedules that look at how an evaluation went."""
 OURS = ("output_dir", "seed", "use_cpu", "report_to", "disable_tqdm", "logging_nan_inf_filter")
 """What the stage says to every trainer."""
+NOT_THEIRS = {"logging_nan_inf_filter": False, "auto_find_batch_size": False}
+"""What transformers would do in a way that hides a broken loss, or changes the batch."""
 
 
-class Config(Running, Optimizing, Adapting, Loading, Material):
+ELEMENTWISE = ("adamw_torch", "adamw_torch_fused", "sgd", "adagrad", "rmsprop")
+"""Optimizers for which a weight may be cut anywhere."""
+
+
+class Config(Running, Optimizing, Adapting, Distributing, Material):
     """The fields of every experiment. Names are those of transformers, trl, peft and bitsandbytes."""
 
     extra_args: dict[str, JsonValue] = {}
@@ -70,8 +76,33 @@ class Config(Running, Optimizing, Adapting, Loading, Material):
         if self.fp16 and self.dtype == "float16" and not self.use_peft:
             raise ValueError("fp16: scales the gradients of float32 weights; set `dtype: float32`, or bf16")
         self._needs(["activation_offloading"], self.gpus > 0, "a GPU (`gpus: 1`)")
-        if self.resume_from_checkpoint is not None and self.peft_type == "adalora":
-            raise ValueError("resume_from_checkpoint: no checkpoint holds what adalora knows of its ranks")
+        return self
+
+    @model_validator(mode="after")
+    def _processes_can_train_it(self) -> Self:
+        if self.engine is None:
+            return self
+        several = "gpus" if self.gpus > 1 else "nproc_per_node" if self.nproc_per_node > 1 else "nodes"
+        field = several if self.engine == "ddp" else self.engine
+        if self.engine not in self.ENGINES:
+            able = [name for name, method in discovery.modules("methods").items() if self.engine in method.Config.ENGINES]
+            other = f" (it can over several processes without {field})" if self.ENGINES else ", only in one process"
+            raise ValueError(f"{field}: `{self.method}` can't be trained so{other}; these can: {', '.join(able)}")
+        if not self.do_train:
+            raise ValueError(f"{field}: without `do_train` there is nothing to divide; leave it out")
+        divided = self.deepspeed is not None or self.fsdp
+        if divided and self.optim not in ELEMENTWISE:
+            raise ValueError(
+                f"optim: {self.optim} looks at a weight as a whole, which {field} divides; choose one of {', '.join(ELEMENTWISE)}"
+            )
+        if divided and self.use_peft and self.peft_type == "adalora":
+            raise ValueError(f"peft_type: adalora looks at gradients as a whole, which {field} divides; choose another")
+        if divided and self.model_dump(include={"sync_ref_model"}).get("sync_ref_model"):
+            raise ValueError(f"sync_ref_model: no checkpoint of {field} holds a reference that follows; leave it out, or {field}")
+        if self.quantization and (self.fsdp or self.zero.get("stage") == 3):
+            raise ValueError(f"quantization: quantized weights can't be divided by {field}; zero2 divides all but them")
+        if self.deepspeed is not None and self.dtype != "float32" and not (self.bf16 or self.fp16):
+            raise ValueError(f"dtype: DeepSpeed would train {self.dtype} weights as float32; say `bf16: true`, or `dtype: float32`")
         return self
 
     def makes(self) -> tuple[str, ...]:
@@ -121,7 +152,7 @@ def arguments(cls: "type[TrainingArguments]", config: Config, **run: Any) -> "Tr
     extra = signatures.checked(cls, config.extra_args, "extra_args", taken)
     same = {name: getattr(config, name) for name in fields if name in known}
     try:
-        return cls(**{**same, "metric_for_best_model": config.best_metric(), "logging_nan_inf_filter": False, **extra, **run})
+        return cls(**{**same, "metric_for_best_model": config.best_metric(), **NOT_THEIRS, **extra, **run})
     except (ValueError, ImportError) as error:
         raise ConfigError(f"{cls.__name__} refuses these settings: {error}") from error
 

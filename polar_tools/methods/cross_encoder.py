@@ -188,7 +188,7 @@ def build_trainer(
     prepared = {name: _prepared(config, labels, rows) for name, rows in (evaluation or {}).items()}
     return PairTrainer(
         model=model,
-        args=base.arguments(CrossEncoderTrainingArguments, config, **run),
+        args=base.arguments(CrossEncoderTrainingArguments, config, ddp_find_unused_parameters=False, **run),
         train_dataset=_prepared(config, labels, train),
         eval_dataset=prepared or None,
         loss=_loss(config, model),
@@ -230,6 +230,7 @@ def predict(
     """The score or class of each pair, and the loss of the true one."""
     import torch
 
+    from polar_tools import inference, memory
     from polar_tools.trainers.sentence_modules import use
 
     if config.on_too_long == "fail":
@@ -239,7 +240,11 @@ def predict(
     column = _columns(rows[0])[-1]
     targets = torch.tensor(_targets(config, features, [row[column] for row in rows]), device=model.device)
     pairs = [(row["sentence1"], row["sentence2"]) for row in rows]
-    logits = model.predict(pairs, activation_fn=torch.nn.Identity(), convert_to_tensor=True, show_progress_bar=False).float()
+
+    def compared(rows: int) -> Tensor:
+        return model.predict(pairs, batch_size=rows, activation_fn=torch.nn.Identity(), convert_to_tensor=True, show_progress_bar=False)
+
+    logits = memory.at_most("comparing", 2 * inference.BATCH, compared, inference.SMALLER).float()
     said = _classes(features, logits, targets) if "label2id" in features else _scores(model, column, logits, targets)
     return [
         Prediction("\n".join(pair), str(row[column]), text, loss, 1, figures)

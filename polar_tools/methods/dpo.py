@@ -51,6 +51,11 @@ class Config(preferences.Lengths, preferences.Referenced, conversations.Fields, 
     label_smoothing: Annotated[NonNegativeFloat, Field(lt=0.5)] = 0.0
     """How often a preference may be wrong, in `robust` (0.1 in its paper) and `exo_pair` (0.001)."""
 
+    def compares_rows(self) -> str | None:
+        """Some losses look at a batch as a whole."""
+        found = sorted({"aot", "aot_unpaired", "bco_pair"} & set(self.loss_type))
+        return f"loss_type {', '.join(found)} compares the pairs of a batch" if found else None
+
     @model_validator(mode="after")
     def _losses_have_what_they_need(self) -> Config:
         smoothed = {"robust", "exo_pair"} & set(self.loss_type)

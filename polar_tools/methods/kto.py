@@ -30,6 +30,10 @@ class Config(preferences.Lengths, preferences.Referenced, conversations.Fields, 
     undesirable_weight: NonNegativeFloat = 1.0
     """Weight of undesirable answers."""
 
+    def compares_rows(self) -> str | None:
+        """`kto` estimates the divergence from pairs that it makes within a batch."""
+        return "loss_type kto pairs the prompts of a batch with each other's answers" if self.loss_type == "kto" else None
+
     @model_validator(mode="after")
     def _divergence_can_be_estimated(self) -> Config:
         self._needs(["ref_model_mixup_alpha", "ref_model_sync_steps"], self.sync_ref_model, "`sync_ref_model: true`")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
@@ -21,6 +21,7 @@ ALIASES = ()
 class Config(judging.Judged, base.Config):
     """Fields of `ppo`."""
 
+    ENGINES: ClassVar[tuple[str, ...]] = ()
     method: Literal["ppo"] = "ppo"
     num_ppo_epochs: PositiveInt = 4
     """Passes over the completions of an iteration. An iteration is a step: `per_device_train_batch_size` x

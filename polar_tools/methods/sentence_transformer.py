@@ -52,6 +52,15 @@ class Config(base.Config):
     evaluator: Literal["auto", "off"] = "auto"
     """What is measured while training, besides the loss: `auto` is similarity, retrieval, triplets or binary labels, by the columns."""
 
+    def compares_rows(self) -> str | None:
+        """Most losses of embeddings compare the rows of a batch with each other."""
+        if self.loss is not None and self.loss.name in losses.ROW_BY_ROW:
+            return None
+        return (
+            "its loss compares the rows of a batch with each other (`cached_multiple_negatives_ranking` and `cached_gist_embed` do that "
+            "a few rows at a time)"
+        )
+
     @model_validator(mode="after")
     def _cuts_where_it_is_measured(self) -> Config:
         self._needs(["evaluator"], bool(self.eval_datasets), "`eval_datasets`")
@@ -199,6 +208,9 @@ def _loss(config: Config, options: losses.Options, model: SentenceTransformer, r
     from polar_tools.trainers.sentence_modules import refuse_misread
 
     loss: nn.Module = discovery.load("losses", options.name).build(options, model, classes)
+    for part in loss.modules() if config.world_size > 1 else ():
+        if "gather_across_devices" in vars(part):  # rows are compared with those of all processes, as in one that has them all
+            part.gather_across_devices = True
     if isinstance(options, losses.Guided):
         refuse_misread(model, loss.guide, rows)
     if not config.matryoshka_dims:
@@ -271,4 +283,9 @@ def _place(row: base.Row, documents: Sequence[str], index: dict[str, int], simil
 
 
 def _embedded(model: SentenceTransformer, texts: Sequence[str], prompt: str | None) -> Tensor:
-    return model.encode(texts, prompt=prompt or "", convert_to_tensor=True, show_progress_bar=False)
+    from polar_tools import inference, memory
+
+    def embedded(rows: int) -> Tensor:
+        return model.encode(texts, prompt=prompt or "", batch_size=rows, convert_to_tensor=True, show_progress_bar=False)
+
+    return memory.at_most("embedding", 2 * inference.BATCH, embedded, inference.SMALLER)

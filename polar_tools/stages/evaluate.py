@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from polar_tools import datasets, discovery, modeling
+from polar_tools import datasets, discovery, memory, modeling
 from polar_tools.artifact import Facts, canonical, sha256_of
 from polar_tools.errors import DataError, IntegrityError
 from polar_tools.methods import base
@@ -26,13 +26,14 @@ def run(spec: EvaluateSpec, folder: Path) -> Facts:
     rows = datasets.read_rows(Path(spec.test), "test")
     generation = spec.generation.model_dump(exclude_none=True)
     try:
-        predictions = predict(spec, spec.trained or spec.experiment.model, rows, (spec.head_seed, spec.seed), generation)
+        with memory.noting() as fitting:
+            predictions = predict(spec, spec.trained or spec.experiment.model, rows, (spec.head_seed, spec.seed), generation)
     except base.RowError as error:
         raise DataError(f"test row {error.place + 1}: {error}") from error
     report = {"rows": len(predictions), **measure(predictions, spec.metrics)}
     _write_predictions(predictions, folder / "predictions.jsonl")
     (folder / "report.json").write_bytes(canonical(report))
-    return Facts(recorded=report)
+    return Facts(recorded=report, measured={"rows_at_once": dict(fitting)} if fitting else {})
 
 
 def predict(

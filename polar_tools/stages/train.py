@@ -23,11 +23,17 @@ def run(spec: TrainSpec, folder: Path, preflight: bool = True, data_collator: An
 
     A `data_collator` takes the place of the method's own; its class is recorded, and the preflight knows nothing of it.
     """
-    from polar_tools.training import log_file, optimizers, session
+    from polar_tools.training import launch, log_file, optimizers, session
 
-    optimizers.check(spec.experiment.optim)
+    config = spec.experiment
+    optimizers.check(config.optim)
+    launch.check(config)
+    launch.set_up(config.gpus)
+    train = launch.run if config.is_distributed else session.run
     with log_file.written(folder / log_file.NAME):
-        if preflight and spec.experiment.do_train:
+        if preflight and config.do_train and config.is_distributed:
+            launch.apart(passed.before_training, spec, folder)
+        elif preflight and config.do_train:
             passed.before_training(spec, folder)
-        recorded, measured = session.run(spec, folder, data_collator)
+        recorded, measured = train(spec, folder, data_collator)
     return Facts(recorded, measured, volatile=("checkpoints", log_file.NAME, passed.NAME))

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch.nn.functional import pad
+from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 from trl import GRPOTrainer, RLOOTrainer
 
 from polar_tools.errors import ConfigError
@@ -38,7 +39,7 @@ class _Grouped:
         trainer.eos_token_ids = [stop]
         trainer.generation_config.eos_token_id = trainer.generation_kwargs["eos_token_id"] = [stop]
         if trainer.ref_model is not None:  # read again by trl from where the weights once lay, without an adapter that was merged since
-            trainer.ref_model.load_state_dict(trainer.model.state_dict())
+            _copy_weights(trainer.model, trainer.accelerator.unwrap_model(trainer.ref_model))
         for name in ("use_vllm", "use_liger_kernel"):
             if encode is not None and vars(trainer.args).get(name):
                 raise ConfigError(f"extra_args: {name} would show the model no pictures; leave it out")
@@ -104,6 +105,18 @@ class _Grouped:
         output: Any = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **options)  # type: ignore[misc]
         means = {f"{metric_key_prefix}_{name}": sum(values) / len(values) for name, values in trainer._metrics["eval"].items() if values}
         return output._replace(metrics={**means, **output.metrics})
+
+
+def _copy_weights(source: Any, target: Any) -> None:
+    """Give `target` the weights of `source`. Of a model that is divided by ZeRO-3 they are put together one by one."""
+    if not is_deepspeed_zero3_enabled():
+        target.load_state_dict(source.state_dict())
+        return
+    from deepspeed.runtime.zero import GatheredParameters
+
+    for ours, theirs in zip(source.parameters(), target.parameters(), strict=True):
+        with GatheredParameters([ours, theirs], modifier_rank=0):
+            theirs.data.copy_(ours.data)
 
 
 def _mean(losses: Sequence[torch.Tensor | None]) -> torch.Tensor | None:

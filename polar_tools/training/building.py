@@ -45,7 +45,8 @@ def model(spec: TrainSpec) -> Any:
     config = spec.experiment
     modeling.seed_everything(spec.seed, config.threads, config.gpus)
     method = discovery.load("methods", config.method)
-    model = modeling.load_model(config.model, method, config, modeling.load_features(spec.tokenizer), adapter=True)
+    with modeling.divided(config):
+        model = modeling.load_model(config.model, method, config, modeling.load_features(spec.tokenizer), adapter=True)
     if config.tiled_mlp_num_shards is not None:
         tiling.tile(model, config.tiled_mlp_num_shards)
     return model
@@ -64,6 +65,8 @@ def trainer(
     from transformers import PrinterCallback
     from transformers import Trainer as BaseTrainer
 
+    from polar_tools.training import engines
+
     method = discovery.load("methods", config.method)
     made: Trainer = method.build_trainer(
         config,
@@ -77,20 +80,25 @@ def trainer(
         use_cpu=config.gpus == 0,
         report_to="none",
         disable_tqdm=True,
+        save_total_limit=None,  # which deletes before the newer is whole; see training/saving.py
+        **engines.arguments(config),
     )
     if config.label_smoothing_factor and type(made).compute_loss is not BaseTrainer.compute_loss:
         raise ConfigError(f"label_smoothing_factor: {config.method} computes its loss itself and doesn't read it")
     if config.activation_offloading:
         offloading.offload(made)
     made.remove_callback(PrinterCallback)  # MetricsLog prints the same, for people
+    engines.begin(made, config)
     return made
 
 
 def save(trainer: Trainer, spec: TrainSpec, folder: Path) -> float | None:
     """Write model/; says how far a merged model's outputs are from the adapter's."""
+    model: Any = _whole(trainer, spec)
+    if not trainer.is_world_process_zero():
+        return None
     config, target = spec.experiment, folder / spec.PAYLOAD
     shutil.rmtree(target, ignore_errors=True)
-    model: Any = trainer.model
     distance = None
     if config.merge_adapter:
         method, features = discovery.load("methods", config.method), modeling.load_features(spec.tokenizer)
@@ -100,6 +108,23 @@ def save(trainer: Trainer, spec: TrainSpec, folder: Path) -> float | None:
         if file.name != "features.json":
             shutil.copyfile(file, target / file.name)
     return distance
+
+
+def _whole(trainer: Trainer, spec: TrainSpec) -> Any:
+    """The trained model; one whose weights are divided is put together in rank 0's host memory. Every process must call this."""
+    from polar_tools.training import engines
+
+    config = spec.experiment
+    if not engines.divides_weights(config):
+        return trainer.model
+    weights = engines.collected(trainer)
+    if not trainer.is_world_process_zero():
+        return None
+    with engines.alone():
+        method, features = discovery.load("methods", config.method), modeling.load_features(spec.tokenizer)
+        whole = modeling.load_model(config.model, method, config.model_copy(update={"gpus": 0}), features, adapter=True)
+    whole.load_state_dict(weights)
+    return whole
 
 
 def _token_ids(spec: TrainSpec) -> list[list[int]]:

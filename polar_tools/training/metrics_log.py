@@ -9,6 +9,8 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from polar_tools.training import progress
+
 logger = logging.getLogger(__name__)
 
 
@@ -20,16 +22,18 @@ class MetricsLog(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Begin anew, or with what the checkpoint remembers."""
+        if not state.is_world_process_zero:
+            return
         self.file.write_text("".join(map(_line, state.log_history)), encoding="utf-8")
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The trainer has just logged; its final summary holds only speeds and is left out."""
         entry = state.log_history[-1]
-        if "train_runtime" not in entry:
+        if "train_runtime" not in entry and state.is_world_process_zero:
             with self.file.open("a", encoding="utf-8") as file:
                 file.write(_line(entry))
             said = "  ".join(f"{name} {entry[name]:.4f}" for name in sorted(entry) if name == "loss" or name.endswith("_loss"))
-            print(line := f"step {entry['step']}/{state.max_steps}  {said}", flush=True)
+            progress.say(line := f"step {entry['step']}/{state.max_steps}  {said}")
             logger.info(line)
 
 

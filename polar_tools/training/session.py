@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gc
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polar_tools import modeling, tokens
-from polar_tools.errors import ConfigError, UnfinishedError
+from polar_tools import memory, modeling, signals, tokens
+from polar_tools.errors import ConfigError, UnfinishedError, WorldError
 from polar_tools.training import building
 
 if TYPE_CHECKING:
@@ -16,6 +14,7 @@ if TYPE_CHECKING:
 
     from polar_tools.methods.base import Config
     from polar_tools.specs import TrainSpec
+    from polar_tools.training.checkpoints import Origin
     from polar_tools.training.stopping import EarlyStopping
 
 
@@ -24,60 +23,68 @@ def run(spec: TrainSpec, folder: Path, data_collator: Any = None) -> tuple[dict[
 
     Returns what was found out: what is the same in every run of the same work, and what differs from run to run.
     """
-    trainer = _trained(spec, folder, data_collator)
+    from polar_tools.training import engines, micro_batch, usage
+
+    with signals.listening():  # as one of several processes, which no command has told to
+        trainer, origin = _trained(spec, folder, data_collator)
     facts = {"seed": spec.seed, **modeling.loaded(trainer.model, spec.experiment), **_told(trainer, spec.experiment)}
+    if spec.experiment.is_distributed:
+        facts |= engines.described(spec.experiment)
+    if origin.went_on_from:
+        facts["went_on_from"] = list(origin.went_on_from)
     if data_collator is not None:
         facts["data_collator"] = f"{type(data_collator).__module__}.{type(data_collator).__qualname__}"
     distance = building.save(trainer, spec, folder)
-    return facts, {} if distance is None else {"merged_differs_by": distance}
+    measured = {**usage.of(trainer).measured(), **micro_batch.found(spec.experiment, folder / "checkpoints")}
+    return facts, measured if distance is None else {**measured, "merged_differs_by": distance}
 
 
-def _trained(spec: TrainSpec, folder: Path, data_collator: Any) -> Trainer:
-    """The trainer after its last step. Where memory runs out it is made anew, for a smaller batch, if `auto_find_batch_size` says so."""
-    import torch
+def _trained(spec: TrainSpec, folder: Path, data_collator: Any) -> tuple[Trainer, Origin]:
+    """The trainer after its last step, and what it is of. Where memory runs out it is made anew, with fewer rows at a time."""
+    from polar_tools.training import checkpoints, micro_batch, processes, resuming
 
-    from polar_tools.training import checkpoints
-    from polar_tools.training.batch_size import SmallerBatchError
-
+    origin, saved = checkpoints.origin_of(spec), folder / "checkpoints"
     while True:
-        checkpoint = checkpoints.to_go_on_from(spec.experiment, folder / "checkpoints")
-        if checkpoint is None:
-            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-        elif spec.experiment.auto_find_batch_size:
-            spec = _with_batch_of(spec, checkpoints.batch_size(checkpoint))
-        trainer = _build(spec, folder)
-        trainer.data_collator = data_collator or trainer.data_collator
+        config = micro_batch.fitted(spec.experiment, saved)
+        try:
+            trainer = _build(spec, config, folder, data_collator)
+        except Exception as error:
+            if memory.ran_out(error):
+                raise WorldError(f"memory ran out before the first step, with the model alone: {micro_batch.HELP}") from error
+            raise
+        checkpoint, whole = processes.agreed(lambda: resuming.found(spec.experiment, folder, origin))
         try:
             if spec.experiment.do_train:
-                _train(trainer, checkpoint)
-            return trainer
-        except SmallerBatchError as error:
-            print(f"{error}; beginning again", flush=True)
-            spec = _with_batch_of(spec, error.rows)
+                _train(trainer, config, checkpoint, whole)
+            return trainer, whole
+        except Exception as error:
+            if not memory.ran_out(error):
+                raise
+            micro_batch.halve(config, saved, error)
+            if processes.count() > 1:
+                raise micro_batch.begin_again() from error
         del trainer
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-        gc.collect()
-        torch.cuda.empty_cache()
+        memory.free()
+        memory.note("training", micro_batch.fitted(config, saved).per_device_train_batch_size)
 
 
-def _with_batch_of(spec: TrainSpec, rows: int) -> TrainSpec:
-    """`spec` with as many rows a step on all of this process's devices."""
-    devices = max(1, spec.experiment.gpus)
-    experiment = spec.experiment.model_copy(update={"per_device_train_batch_size": max(1, rows // devices)})
-    return spec.model_copy(update={"experiment": experiment})
-
-
-def _train(trainer: Trainer, checkpoint: Path | None) -> None:
+def _train(trainer: Trainer, config: Config, checkpoint: Path | None, origin: Origin) -> None:
     """Train, from `checkpoint` if there is one."""
-    from polar_tools.training import checkpoints, stopping
+    from polar_tools.training import progress, resuming, saving, stopping
 
+    running = saving.watch(trainer, origin, config.save_total_limit)
     if checkpoint is not None:
         print(f"going on from {checkpoint}", flush=True)
+        running.checkpoint = checkpoint
+        if checkpoint.parent != Path(trainer.args.output_dir) and origin.went_on_from:
+            trainer.add_callback(resuming.Reschedule())
     try:
-        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    except checkpoints.AlreadyFinishedError:
+        with signals.saving_first(), progress.shown(trainer):
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    except resuming.AlreadyFinishedError:
         if checkpoint is not None and checkpoint.parent != Path(trainer.args.output_dir):
-            raise ConfigError(f"resume_from_checkpoint: {checkpoint} has all {trainer.state.global_step} steps; raise max_steps") from None
+            field = "extend_training" if origin.went_on_from else "resume_from_checkpoint"
+            raise ConfigError(f"{field}: {checkpoint} has all {trainer.state.global_step} steps; raise max_steps") from None
         if trainer.args.load_best_model_at_end and trainer.state.best_model_checkpoint is not None:
             trainer._load_best_model()  # which the last step would have done
     except KeyError as error:
@@ -86,11 +93,10 @@ def _train(trainer: Trainer, checkpoint: Path | None) -> None:
     _check_finished(trainer)
 
 
-def _build(spec: TrainSpec, folder: Path) -> Trainer:
-    """The trainer of all rows, and what looks on."""
-    from polar_tools.training import finite
+def _build(spec: TrainSpec, config: Config, folder: Path, data_collator: Any = None) -> Trainer:
+    """The trainer of all rows, and what looks on; `config` is the spec's, perhaps with fewer rows at a time."""
+    from polar_tools.training import allocation, evaluating, finite
 
-    config = spec.experiment
     trains_on = building.trains_on(config)
     rendered = Path(spec.tokenizer).parent
     watched = {
@@ -100,17 +106,21 @@ def _build(spec: TrainSpec, folder: Path) -> Trainer:
     train = building.rows(trains_on, Path(config.dataset), "train", rendered)
     model = building.model(spec)
     trainer = building.trainer(spec, config, model, train, watched or None, folder / "checkpoints", _callbacks(config, folder))
+    trainer.data_collator = data_collator or trainer.data_collator
+    allocation.watch(trainer)
     finite.watch(trainer)
+    evaluating.watch(trainer, spec.experiment, folder / "checkpoints")
     return trainer
 
 
 def _callbacks(config: Config, folder: Path) -> list[Any]:
-    """What looks on while any method trains."""
-    from polar_tools.training import allocation, batch_size, checkpoints, finite, stopping
+    """What looks on while any method trains; those that decide whether a checkpoint is written come before the one that may refuse it."""
+    from polar_tools.training import allocation, finite, preemption, resuming, saving, stopping
     from polar_tools.training.metrics_log import MetricsLog
+    from polar_tools.training.usage import Usage
 
-    callbacks = [batch_size.BeginAgain(), MetricsLog(folder / "metrics.jsonl"), checkpoints.MarkComplete(), finite.RefuseBroken()]
-    callbacks += [allocation.Allocation(), checkpoints.StopIfFinished()]
+    callbacks = [MetricsLog(folder / "metrics.jsonl"), preemption.Preemption(), saving.AfterTheEpoch(), finite.RefuseBroken()]
+    callbacks += [allocation.Allocation(), resuming.StopIfFinished(), Usage()]
     if config.early_stopping_patience is not None:
         callbacks.append(stopping.EarlyStopping(config.early_stopping_patience, config.early_stopping_threshold))
     return callbacks
@@ -140,8 +150,6 @@ def _told(trainer: Trainer, config: Config) -> dict[str, Any]:
     facts: dict[str, Any] = {"steps": state.global_step}
     if logged:
         facts |= {"first_loss": logged[0], "last_loss": logged[-1]}
-    if config.auto_find_batch_size:
-        facts["per_device_train_batch_size"] = trainer.args.per_device_train_batch_size
     if config.best_metric() is not None:
         facts |= {"best_step": state.best_global_step, "best_metric": state.best_metric}
     if early:

@@ -9,7 +9,7 @@ from transformers import EarlyStoppingCallback
 
 from polar_tools.errors import ConfigError
 from polar_tools.fields import did_you_mean
-from polar_tools.training.checkpoints import AlreadyFinishedError
+from polar_tools.training.resuming import AlreadyFinishedError
 
 
 class EarlyStopping(EarlyStoppingCallback):

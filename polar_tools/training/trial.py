@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from polar_tools import datasets, discovery, modeling
 from polar_tools.config import Generation
 from polar_tools.errors import DataError, RowError
+from polar_tools.experiment.distributing import Distributing
+from polar_tools.experiment.loading import Loading
 from polar_tools.fields import Slice
 from polar_tools.marks import IGNORED
 from polar_tools.training import building
@@ -46,7 +48,6 @@ PLAIN: dict[str, Any] = {
     "eval_strategy": "no",
     "load_best_model_at_end": False,
     "early_stopping_patience": None,
-    "auto_find_batch_size": False,
     "max_completion_length": 1,
     "steps_per_generation": None,
     "num_iterations": 1,
@@ -86,7 +87,8 @@ class Trial:
     """
 
     def __init__(self, spec: TrainSpec, folder: Path) -> None:
-        self.spec, self.folder, self.config = spec, folder, spec.experiment
+        self.spec, self.folder = _in_one_process(spec), folder
+        self.config = self.spec.experiment
         self.method: Any = discovery.load("methods", self.config.method)
         self.chosen = _choice(Path(spec.tokenizer).parent)
         self.rows: list[dict[str, Any]] = datasets.rows_at(
@@ -169,7 +171,7 @@ class Trial:
     def begun(self) -> Trainer:
         """A trainer with all fields as they are, right before its first batch; the rows are repeated, so that there are enough."""
         config = self.config
-        step = config.per_device_train_batch_size * config.gradient_accumulation_steps * max(1, config.gpus)
+        step = config.per_device_train_batch_size * config.gradient_accumulation_steps
         rows = [place % len(self.rows) for place in range(max(ENOUGH, step))]
         trainer = self.trainer(self.model(), rows, [_stop_at("on_train_begin")])
         with suppress(EnoughError):
@@ -205,6 +207,14 @@ class Trial:
                 return Predicted(self.method.predict(self.config, model, processor, features, self.rows, generation), received)
             except RowError as error:
                 raise DataError(f"training row {self.chosen.places[error.place] + 1} (counted from 1): {error}") from error
+
+
+def _in_one_process(spec: TrainSpec) -> TrainSpec:
+    """`spec` without what divides a training among processes."""
+    spread = [name for name in Distributing.model_fields if name not in Loading.model_fields]
+    one = {name: Distributing.model_fields[name].default for name in spread}
+    gpus = min(1, spec.experiment.gpus)
+    return spec.model_copy(update={"experiment": spec.experiment.model_copy(update={**one, "gpus": gpus})})
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import transformers
 
 from polar_tools import head_loss
 from polar_tools.artifact import read_json
+from polar_tools.training import tiling
 from tests import tiny
 from tests.training import Trial, sayings
 
@@ -91,8 +92,6 @@ def test_feed_forward_layers_take_slices(assets: Path, tmp_path: Path) -> None:
     plain = Trial("sft", assets / "assets/llama", rows, tmp_path / "plain", **fields).first_step()
     widths: list[int] = []
     trial = Trial("sft", assets / "assets/llama", rows, tmp_path / "tiled", **fields)
-    from polar_tools.training import tiling
-
     tiling.tile(trial.model, 4)
     gate = next(module for name, module in trial.model.named_modules() if name.endswith("mlp.gate_proj"))
     gate.register_forward_hook(lambda module, given, output: widths.append(output.shape[-2]))

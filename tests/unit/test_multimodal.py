@@ -236,8 +236,8 @@ def test_model_of_text_is_refused(assets: Path) -> None:
 @pytest.mark.parametrize(
     ("method", "columns", "would"),
     [
-        (kto, ["prompt", "completion", "label", "images"], "`multimodal`, `sft` would show them"),
-        (reward, ["prompt", "chosen", "rejected", "image"], "`dpo`, `orpo` would show them"),
+        (kto, ["prompt", "completion", "label", "images"], "`grpo`, `multimodal`, `rloo`, `sft` would show them"),
+        (reward, ["prompt", "chosen", "rejected", "image"], "`dpo`, `grpo`, `orpo`, `rloo` would show them"),
         (sft, ["image", "text"], "beside `text`; `multimodal` would show them"),
         (causal_lm, ["text", "images"], "beside `text`. To do without them"),
     ],

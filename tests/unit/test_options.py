@@ -21,6 +21,7 @@ from polar_tools.experiment.optimizing import Optimizing
 from polar_tools.experiment.running import Running
 from polar_tools.methods import classification, sft
 from polar_tools.plan import Plan
+from polar_tools.training import checkpoints, saving
 from tests import options
 from tests.options import refused, spec, trained, trainer
 
@@ -91,7 +92,8 @@ def test_names_are_those_of_the_libraries() -> None:
         ({"is_resume": False, "resume_from_checkpoint": "c"}, "resume_from_checkpoint would be ignored without `is_resume: true`"),
         ({"save_only_model": True, "save_strategy": "no"}, "save_only_model would be ignored without a `save_strategy`"),
         ({"logging_strategy": "epoch", "logging_steps": 3}, "logging_steps would be ignored without `logging_strategy: steps`"),
-        ({"use_peft": True, "peft_type": "adalora", "resume_from_checkpoint": "c"}, "no checkpoint holds what adalora knows"),
+        ({"is_resume": False, "extend_training": True}, "extend_training would be ignored without `is_resume: true`"),
+        ({"resume_from_checkpoint": "c", "extend_training": True}, "extend_training: `resume_from_checkpoint` names what is gone on from"),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
 )
@@ -122,7 +124,6 @@ ARGUMENTS: list[dict[str, Any]] = [
     {
         "num_train_epochs": 2.5,
         "per_device_train_batch_size": 3,
-        "auto_find_batch_size": True,
         "gradient_accumulation_steps": 2,
         "learning_rate": 0.25,
         "lr_scheduler_type": "cosine_with_restarts",
@@ -138,7 +139,6 @@ ARGUMENTS: list[dict[str, Any]] = [
         "dataloader_num_workers": 1,
         "dataloader_pin_memory": False,
         "logging_strategy": "epoch",
-        "save_total_limit": 2,
         "save_only_model": True,
     },
     {
@@ -166,8 +166,11 @@ ARGUMENTS: list[dict[str, Any]] = [
         "resume_from_checkpoint": "some/checkpoint",
     },
 ]
-ELSEWHERE = {"fp16", "label_smoothing_factor", "is_resume", "early_stopping_patience", "early_stopping_threshold"}
-"""Seen below; fp16 needs a GPU."""
+ELSEWHERE = {
+    *("fp16", "label_smoothing_factor", "is_resume", "early_stopping_patience", "early_stopping_threshold"),
+    *("auto_find_batch_size", "save_total_limit", "extend_training", "activation_offloading", "tiled_mlp_num_shards"),
+}
+"""Seen below, in test_resume and test_long_context; fp16 and offloading need a GPU."""
 
 
 @pytest.mark.parametrize("fields", ARGUMENTS, ids=lambda fields: next(iter(fields)))
@@ -622,6 +625,7 @@ def _lead_to(folder: Path, before: Path) -> None:
     """The best checkpoint is known by its path."""
     for state in folder.glob("checkpoints/*/trainer_state.json"):
         state.write_text(state.read_text().replace(str(before), str(folder)))
+        checkpoints.mark(state.parent, checkpoints.origin_of(spec(**{**options.QUICK, **STOPPING})), exact=True)
 
 
 def test_save_strategy_best_keeps_the_best(tmp_path: Path) -> None:
@@ -640,23 +644,6 @@ def test_finished_model_is_measured_where_that_is_asked_for(tmp_path: Path) -> N
     untouched = trained(tmp_path / "u", do_eval=True, do_train=False)
     assert (untouched["steps"], untouched["eval_metrics"]["eval_here_loss"] > told["eval_metrics"]["eval_here_loss"]) == (0, True)
     assert same(tmp_path / "u/model", Path(LLAMA))
-
-
-def test_batch_size_that_memory_allows_is_found_as_if_it_had_been_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from polar_tools.trainers.answer_loss import AnswerLossTrainer
-
-    whole = AnswerLossTrainer.compute_loss
-
-    def compute_loss(self: Any, model: Any, inputs: Any, *further: Any, **named: Any) -> Any:
-        if len(inputs["input_ids"]) > 2 and self.state.global_step == 1:  # only then, with one step already taken
-            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-        return whole(self, model, inputs, *further, **named)
-
-    wanted = trained(tmp_path / "two", per_device_train_batch_size=2, max_steps=3)
-    monkeypatch.setattr(AnswerLossTrainer, "compute_loss", compute_loss)
-    told = trained(tmp_path / "t", auto_find_batch_size=True, per_device_train_batch_size=3, max_steps=3)
-    assert told == {**wanted, "per_device_train_batch_size": 2}
-    assert same(tmp_path / "t/model", tmp_path / "two/model")
 
 
 BAD = 7
@@ -695,6 +682,7 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path: Path) -> None:
 
     made = trainer(tmp_path, **{**options.QUICK, "save_strategy": "steps", "save_steps": 1})
     made.add_callback(Break())
+    saving.watch(made, checkpoints.origin_of(spec()), 1)
     with pytest.raises(WorldError, match="weights became NaN or infinite in step 2; they aren't saved. .* is .*checkpoint-1"):
         made.train()
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests import learning
+from polar_tools.artifact import sha256_of
+from tests import learning, tiny
 from tests.tiny import make_project, run
 
 
@@ -56,6 +57,30 @@ def test_two_runs_from_scratch_are_bit_identical(finished: Path, fresh: Path, mo
 
 def test_second_run_has_nothing_to_do(project: Path) -> None:
     assert "Nothing to be done" in run("snakemake", cwd=project).stderr
+
+
+def written_before(project: Path, artifact: str, field: str) -> None:
+    """Let an artifact look as if it had been made by a version that knew nothing of a field."""
+    for name in ("spec.json", "record.json"):
+        file = project / artifact / name
+        told = read(file)
+        (told if name == "spec.json" else told["spec"])["experiment"].pop(field)
+        file.write_text(json.dumps(told))
+    manifest = read(project / artifact / "manifest.json")
+    manifest["record"] = sha256_of(project / artifact / "record.json")
+    (project / artifact / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_a_new_version_makes_nothing_again_for_a_field_at_its_default(project: Path) -> None:
+    artifacts = ["say/base/evaluate/sayings", "sort/seed0/evaluate/kinds"]
+    for artifact in artifacts:
+        written_before(project, f"results/{artifact}", "attn_implementation")
+    assert "results/report" in run("snakemake", "-n", cwd=project).stdout, "what is made from them shows their records"
+    assert run("polar-tools", "verify", f"results/{artifacts[0]}", cwd=project).returncode == 0
+    for artifact in artifacts:
+        assert tiny.inside("evaluate", f"results/{artifact}", cwd=project).stdout.endswith("up to date\n")
+    written_before(project, f"results/{artifacts[1]}", "model")
+    assert f"results/{artifacts[1]}" in run("snakemake", "-n", cwd=project).stdout
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,130 @@
+"""The largest batch of a method: how many sequences go through the model at a time, and where its head runs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from polar_tools import discovery
+from polar_tools.estimates import activations
+from polar_tools.estimates.architecture import Architecture
+from polar_tools.estimates.rows import Rows
+
+if TYPE_CHECKING:
+    from polar_tools.methods.base import Config
+
+PAIRED = ("dpo", "orpo", "reward", "sentence_transformer")
+"""Methods that send two sequences of each row through the model."""
+HEADS = {
+    **dict.fromkeys(("sft", "causal_lm", "multimodal", "orpo"), "answer"),
+    **dict.fromkeys(("dpo", "kto", "grpo", "rloo"), "fused"),
+    **dict.fromkeys(("classification", "reward", "sentence_transformer", "cross_encoder"), "none"),
+}
+"""Where a language model's head runs: on trained tokens (trainers/answer_loss.py), in tiles (trl), nowhere; everywhere for all others."""
+WRITING = ("grpo", "rloo", "ppo")
+"""Methods that let the model write while they train."""
+WITH_REFERENCE = ("dpo", "kto", "grpo", "rloo", "ppo")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sequences that go through the model together, each as long as the longest."""
+
+    rows: int
+    """Rows of the data."""
+    sequences: int
+    length: int
+    """Tokens of each."""
+    columns: int
+    """Places at which the head runs under `answer`."""
+    trained: int
+    """Tokens that are trained on, in all."""
+    padded: bool
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all sequences, with what fills them up."""
+        return self.sequences * self.length
+
+
+def largest(config: Config, rows: Rows, micro: int) -> Batch:
+    """The batch of `micro` rows in which the longest row is."""
+    told: dict[str, Any] = config.model_dump(include={"packing", "block_size", "max_completion_length"})
+    size = told.get("block_size") or (config.max_length if told.get("packing") else None)
+    if size is not None:
+        share = min(1.0, rows.trained_mean / max(rows.mean, 1.0))
+        return Batch(micro, micro, size, math.ceil(size * share) if micro == 1 else size, math.ceil(micro * size * share), False)
+    each = 2 if config.method in PAIRED else 1
+    length = rows.longest + (told["max_completion_length"] if config.method in WRITING else 0)
+    trained = _largest_of(micro, rows.trained_mean, rows.trained_longest)
+    columns = length if micro * each > 1 else rows.trained_longest
+    spread = math.ceil(rows.trained_longest / each + (rows.longest - rows.shortest) / 2)
+    return Batch(micro, micro * each, length, min(columns, spread), min(trained, micro * each * length), micro * each > 1)
+
+
+def _largest_of(number: int, mean: float, longest: float) -> int:
+    """The sum over `number` rows one of which is the longest, the others as they come, with a deviation to the higher side."""
+    return math.ceil(longest + (number - 1) * mean + math.sqrt(max(0, number - 1)) * (longest - mean) / 3)
+
+
+def head(config: Config) -> str:
+    """Where the head runs; `everywhere` for a method that isn't known here."""
+    return HEADS.get(config.method, "everywhere")
+
+
+def has_language_head(config: Config) -> bool:
+    """Whether the model is loaded with the head of a language model."""
+    return str(discovery.load("methods", config.method).MODEL_CLASS) not in ("AutoModel", "AutoModelForSequenceClassification")
+
+
+def logits(config: Config, model: Architecture, batch: Batch) -> float:
+    """Bytes that the head makes for a batch, at the most."""
+    kind, size = head(config), 2.0 if config.bf16 or config.fp16 else activations.BYTES[config.dtype]
+    if kind == "none":
+        return 0.0
+    if kind == "answer":
+        return activations.answer_logits(batch.sequences, batch.columns, batch.trained, model.words, size)
+    if kind == "fused":
+        return activations.fused_logits(batch.tokens, model.words, size, bool(config.gpus))
+    return activations.full_logits(batch.tokens, model.words, size)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What all layers keep for a batch, in bytes."""
+
+    whole: float
+    inputs: float
+    """Of it, what is kept under activation checkpointing."""
+    layer: float
+    """The most of one layer."""
+    blocks: tuple[tuple[float, float], ...]
+    """The whole as tensors: how many, and the bytes of each."""
+
+
+def layers(config: Config, model: Architecture, batch: Batch) -> Kept:
+    """What the layers of `model` keep for `batch`."""
+    mixed = config.bf16 or config.fp16
+    how = ("fused" if config.gpus and config.attn_implementation == "sdpa" else config.attn_implementation, batch.padded)
+    precision, size = "autocast" if mixed else config.dtype, activations.BYTES[config.dtype]
+    each = [(stack, activations.kept(stack, batch.tokens, batch.length, *how, precision)) for stack in model.stacks]
+    sums = [(stack, sum(count * one for count, one in blocks)) for stack, blocks in each]
+    ends = 3.0 * batch.tokens * model.hidden * size
+    casts = 2.0 * (model.parameters - model.embeddings) if mixed and config.dtype == "float32" else 0.0  # of weights, for a step
+    return Kept(
+        whole=sum(stack.layers * kept for stack, kept in sums) + ends + casts,
+        inputs=sum(stack.layers * batch.tokens * stack.hidden for stack in model.stacks) * size + ends + casts,
+        layer=max(kept for _, kept in sums),
+        blocks=tuple((stack.layers * count, one) for stack, blocks in each for count, one in blocks),
+    )
+
+
+def cache(config: Config, model: Architecture, rows: Rows) -> float:
+    """Numbers of keys and values that are held while the model writes; 0 for a method that doesn't."""
+    if config.method not in WRITING:
+        return 0.0
+    told: dict[str, Any] = config.model_dump(include={"max_completion_length", "steps_per_generation"})
+    writers = config.per_device_train_batch_size * (told.get("steps_per_generation") or config.gradient_accumulation_steps)
+    tokens = writers * (rows.longest + told["max_completion_length"])
+    return float(sum(2 * stack.layers * tokens * stack.key for stack in model.stacks))
