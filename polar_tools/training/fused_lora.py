@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 
 
 class _Adapted(torch.autograd.Function):
-    """`x W' + b + scale (x A') B'`: `x` [..., in], frozen `weight` [out, in] and `bias` [out], A is `down` [rank, in], B `up` [out, rank]."""
+    """`x W' + b + scale (x A') B'`: `x` [..., in], frozen `weight` [out, in] and `bias` [out]; `down` A [rank, in], `up` B [out, rank]."""
 
     @staticmethod
     def forward(
