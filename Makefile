@@ -65,6 +65,7 @@ bench-train: $(VENV)/installed-test $(PEERS)  ## one fine-tuning job by this pro
 build/bench-train/%/installed: bench/peers/%.txt
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --no-deps --requirement $<
+	@rm -f $(@D)/lib/python*/site-packages/torchaudio/lib/*.so  # they want CUDA, and torchaudio does without: nobody hears sounds here
 	@touch $@
 
 clean:  ## forget all results; what was fetched and made is gone
