@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from peft.tuners.lora import Linear
-from torch.autograd.function import once_differentiable
 
 
 class _Adapted(torch.autograd.Function):
@@ -28,7 +27,6 @@ class _Adapted(torch.autograd.Function):
         return outputs.view(*x.shape[:-1], len(weight))
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, upstream: torch.Tensor) -> Any:
         rows, inner, weight, down, up = ctx.saved_tensors
         by_outputs = upstream.flatten(0, -2)
