@@ -57,10 +57,10 @@ def held_out(job: Job, adapter: Path | None = None) -> float:
     return float(done.stdout.split()[-1])
 
 
-def adapter_of(way: Way, out: Path) -> Path:
-    """The folder of the last adapter that a way has saved."""
-    found = [path for path in out.glob(way.adapter) if (path / "adapter_config.json").is_file()]
-    return max(found, key=lambda path: path.stat().st_mtime)
+def adapter_of(out: Path) -> Path:
+    """The folder of the last adapter that was saved below `out`."""
+    found = list(out.rglob("adapter_config.json"))
+    return out if out / "adapter_config.json" in found else max(found, key=lambda path: path.stat().st_mtime).parent
 
 
 def row(name: str, runs: list[Timeline], job: Job, loss: float) -> str:
@@ -108,7 +108,7 @@ def main() -> None:
     for way in (way for way in ways if way.name in runs):
         out = FOLDER / "runs" / way.name.replace(", ", "-").replace(" ", "-") / "out"
         try:
-            print(row(way.name, runs[way.name], job, held_out(job, adapter_of(way, out))), flush=True)
+            print(row(way.name, runs[way.name], job, held_out(job, adapter_of(out))), flush=True)
         except (RuntimeError, ValueError):
             traceback.print_exc()
 

@@ -6,11 +6,12 @@ the log a step, and no network.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import yaml
 
 from bench.training_job import Job
 
@@ -28,8 +29,6 @@ class Way:
     """The folder of the tool's own environment; None for POLAR's."""
     command: Callable[[Job, Path], list[str]]
     """What is typed, by the job and the folder to write to. The first word is a program of the environment."""
-    adapter: str
-    """Where the trained adapter lies, as a pattern below that folder."""
     step: str = HF
     variables: Mapping[str, str] = field(default_factory=dict)
 
@@ -76,8 +75,8 @@ def _llamafactory(**further: object) -> Callable[[Job, Path], list[str]]:
         data.mkdir(exist_ok=True)
         (data / "train.jsonl").write_bytes(job.train.read_bytes())
         (data / "dataset_info.json").write_bytes((job.train.parent / "llamafactory.json").read_bytes())
-        file = out.parent / f"{out.name}.json"
-        file.write_text(json.dumps(told))
+        file = out.parent / f"{out.name}.yaml"
+        file.write_text(yaml.safe_dump(told))
         return ["llamafactory-cli", "train", str(file)]
 
     return command
@@ -105,38 +104,34 @@ OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALL
 ALONE = {**OFFLINE, "USE_MODELSCOPE_HUB": "0", "DISABLE_VERSION_CHECK": "1"}
 
 WAYS = [
-    Way("polar, default", None, _polar(), "model", r"^step \d+/\d+  loss "),
+    Way("polar, default", None, _polar(), r"^step \d+/\d+  loss "),
     Way(
         "polar, tuned",
         None,
-        _polar("--train-sampling-strategy", "group_by_length", "--preflight", "false", "--save-strategy", "no"),
-        "model",
+        _polar("--train-sampling-strategy", "group_by_length", "--preflight", "false"),
         r"^step \d+/\d+  loss ",
     ),
-    Way("trl sft, default", "trl", _trl(), ".", variables=OFFLINE),
+    Way("trl sft, default", "trl", _trl(), variables=OFFLINE),
     Way(
         "trl sft, tuned",
         "trl",
         _trl(bf16=False, activation_checkpointing=False, train_sampling_strategy="group_by_length", save_strategy="no"),
-        ".",
         variables=OFFLINE,
     ),
-    Way("LLaMA-Factory, default", "llamafactory", _llamafactory(), ".", variables=ALONE),
+    Way("LLaMA-Factory, default", "llamafactory", _llamafactory(), variables=ALONE),
     Way(
         "LLaMA-Factory, tuned",
         "llamafactory",
         _llamafactory(disable_gradient_checkpointing=True, train_sampling_strategy="group_by_length", save_strategy="no"),
-        ".",
         variables=ALONE,
     ),
-    Way("ms-swift, default", "ms-swift", _swift(), "**/checkpoint-*", variables=ALONE),
+    Way("ms-swift, default", "ms-swift", _swift(), variables=ALONE),
     Way(
         "ms-swift, tuned",
         "ms-swift",
         _swift(gradient_checkpointing=False, group_by_length=True, report_to="none", dataloader_num_workers=0),
-        "**/checkpoint-*",
         variables=ALONE,
     ),
-    Way("bare loop, simplest", None, _bare(), ".", r"^step \d+/\d+  loss "),
-    Way("bare loop, best", None, _bare("--best"), ".", r"^step \d+/\d+  loss "),
+    Way("bare loop, simplest", None, _bare(), r"^step \d+/\d+  loss "),
+    Way("bare loop, best", None, _bare("--best"), r"^step \d+/\d+  loss "),
 ]
