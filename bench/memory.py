@@ -1,8 +1,8 @@
 """Memory as `polar-tools plan` predicts it beside what a fresh process needed, on small jobs: `make bench-memory`. Never a test.
 
-Models are the default run's where they are given (`--real`), the others are made here, of random weights, at sizes where the model and
-its activations outweigh the libraries. Each training is a process of its own, with its preflight, as Snakemake would start it; its peak is
-what its manifest says. No formula was fitted on JOBS: what was fitted was fitted on the jobs of CALIBRATION, on other models.
+Some models are the default run's (`--real`), the others are made here, of random weights, at sizes where the model and its activations
+outweigh the libraries. Each training is a process of its own, with its preflight, as Snakemake would start it; its peak is what its
+manifest says. No formula was fitted on JOBS: what was fitted was fitted on the jobs of CALIBRATION, nearly all on other models.
 """
 
 from __future__ import annotations
@@ -88,7 +88,6 @@ CALIBRATION = {
     "c-sgd": Job("sft", "llama", 256, {"per_device_train_batch_size": 2, "optim": "sgd"}),
     "c-bf16": Job("sft", "llama", 512, {"per_device_train_batch_size": 4, "dtype": "bfloat16"}, False),
     "c-orpo": Job("orpo", "llama", 192, {"per_device_train_batch_size": 4}, False),
-    "c-lora-preflight": Job("sft", "llama", 256, {"per_device_train_batch_size": 2, **LORA}),
     "c-adafactor": Job("causal_lm", "llama-wide", 512, {"per_device_train_batch_size": 2, "dtype": "bfloat16", "optim": "adafactor"}),
     "c-autocast": Job("sft", "llama", 512, {"per_device_train_batch_size": 4, "bf16": True}, False),
 }
@@ -104,6 +103,9 @@ def main() -> None:
     given = parser.parse_args()
     jobs = CALIBRATION if given.calibration else JOBS
     chosen = {name: job for name, job in jobs.items() if not given.only or name in given.only}
+    if given.real is None:
+        chosen = {name: job for name, job in chosen.items() if job.model not in REAL}
+        print(f"without --real there are none of {', '.join(REAL)}", file=sys.stderr)
     folder = given.folder or Path(tempfile.mkdtemp(prefix="bench-memory-"))
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -54,10 +54,6 @@ class UnfinishedError(PolarError):
     exit_status = 75
 
 
-class BeginAgainError(UnfinishedError):
-    """One of several processes can't go on, and can't make the others begin again: whoever started them ends them, and may start anew."""
-
-
 def first_line(error: Exception) -> str:
     """What an error of a library says first; the rest is seldom for people."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -6,7 +6,7 @@ The head is called by the model itself, so that whatever wraps the model (DDP, Z
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -130,15 +130,22 @@ def head_of(model: Any) -> torch.nn.Linear | None:
 
 
 def run(
-    model: Any, head: torch.nn.Linear, given: dict[str, Any], targets: torch.Tensor, kept: torch.Tensor, by_probability: bool = False
+    model: Any,
+    config: Any,
+    head: torch.nn.Linear,
+    given: dict[str, Any],
+    targets: torch.Tensor,
+    kept: torch.Tensor,
+    by_probability: bool = False,
 ) -> tuple[Any, Found] | None:
     """The outputs of `model`, which hold next to no logits, and what its `head` found at the places that are `kept`.
 
-    `given` says by `logits_to_keep` which places those of `targets` and `kept`, [rows, places], are. `by_probability` weighs each loss by
-    the token's probability. None for a model that does something else to its logits than is known here: one place is compared.
+    `model` may be wrapped by DDP or DeepSpeed; `config` is that of the model within. `given` says by `logits_to_keep` which places those
+    of `targets` and `kept`, [rows, places], are. `by_probability` weighs each loss by the token's probability. None for a model that does
+    something else to its logits than is known here: one place is compared.
     """
     found: list[tuple[Found, torch.Tensor]] = []
-    transform = Transform.of(model.config)
+    transform = Transform.of(config)
     plain, own = head.forward, head.__dict__.get("forward")
 
     def forward(hidden: torch.Tensor) -> torch.Tensor:
@@ -146,7 +153,7 @@ def run(
         sums = Found(*_SummedLoss.apply(hidden[kept], head.weight, head.bias, targets[kept], *how))
         outputs: torch.Tensor = plain(hidden[:1, :1].detach())
         found.append((sums, outputs.detach().clone()))
-        return outputs
+        return outputs + 0 * sums.loss  # DDP looks from the outputs which weights there will be gradients of
 
     head.forward = forward
     try:
@@ -158,4 +165,5 @@ def run(
             head.forward = own
     if len(found) != 1 or not torch.allclose(transform(found[0][1].float()), outputs.logits.detach().float(), rtol=1e-2, atol=1e-3):
         return None
-    return outputs, found[0][0]
+    sums = found[0][0]
+    return outputs, replace(sums, loss=sums.loss + 0 * outputs.logits.sum())  # for ZeRO-3, which waits for them

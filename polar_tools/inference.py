@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 BATCH = 16
 IGNORED = -100
-SMALLER = "set a shorter max_length (or max_new_tokens, where the model writes), dtype: bfloat16, or take a smaller model"
 
 Result = TypeVar("Result")
 
@@ -67,7 +66,7 @@ def losses(model: PreTrainedModel, inputs: Mapping[str, Any], labels: torch.Tens
     given, targets = {**_on(model, inputs), "logits_to_keep": columns}, targets[:, columns]
     kept, head = targets.ne(IGNORED), head_loss.head_of(model)
     with torch.inference_mode():
-        seen = None if head is None else head_loss.run(model, head, given, targets, kept)
+        seen = None if head is None else head_loss.run(model, model.config, head, given, targets, kept)
         if seen is None:
             found, counts, _ = _sums(model(**given).logits, targets)
             return list(zip(found, counts, strict=True))
@@ -140,7 +139,7 @@ def _each(what: str, lengths: Sequence[int], work: Callable[[Sequence[int]], Seq
     """What `work` makes of each row, in their order: rows of like length at a time, the longest first, so that memory runs out at once."""
     order = sorted(range(len(lengths)), key=lambda row: (-lengths[row], row))
     made: dict[int, Result] = {}
-    for batch, results in memory.in_batches(what, order, BATCH, work, SMALLER):
+    for batch, results in memory.in_batches(what, order, BATCH, work):
         made |= dict(zip(batch, results, strict=True))
     return [made[row] for row in range(len(lengths))]
 

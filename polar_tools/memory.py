@@ -15,6 +15,7 @@ Result = TypeVar("Result")
 
 WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc", "alloc_failed")
 """What libraries say of it: CUDA and cuBLAS, PyTorch's allocator for CPUs, C++."""
+SMALLER = "set a shorter max_length (or max_new_tokens, where the model writes), dtype: bfloat16, or take a smaller model"
 
 _found: dict[str, int] = {}
 
@@ -49,11 +50,11 @@ def note(what: str, rows: int) -> None:
 
 
 def in_batches(
-    what: str, rows: Sequence[Row], most: int, work: Callable[[Sequence[Row]], Result], smaller: str
+    what: str, rows: Sequence[Row], most: int, work: Callable[[Sequence[Row]], Result]
 ) -> Iterator[tuple[Sequence[Row], Result]]:
     """What `work` makes of `rows`, in batches of `most` or, once memory ran out, of half as many, and so on.
 
-    Raises WorldError, which says with `smaller` what would help, where a single row is too much.
+    Raises WorldError, which says what would help, where a single row is too much.
     """
     start = 0
     while start < len(rows):
@@ -64,7 +65,7 @@ def in_batches(
             if not ran_out(error):
                 raise
             if len(batch) == 1:
-                raise WorldError(f"memory ran out while {what}, with a single row: {smaller}") from error
+                raise WorldError(f"memory ran out while {what}, with a single row: {SMALLER}") from error
         if made is not None:
             yield batch, made
             start += len(batch)
@@ -74,7 +75,7 @@ def in_batches(
             note(what, most)
 
 
-def at_most(what: str, rows: int, work: Callable[[int], Result], smaller: str) -> Result:
+def at_most(what: str, rows: int, work: Callable[[int], Result]) -> Result:
     """What `work` makes with at most so many rows at a time, which it is told; as `in_batches`, where a library makes the batches."""
     while True:
         try:
@@ -83,7 +84,7 @@ def at_most(what: str, rows: int, work: Callable[[int], Result], smaller: str) -
             if not ran_out(error):
                 raise
             if rows == 1:
-                raise WorldError(f"memory ran out while {what}, with a single row: {smaller}") from error
+                raise WorldError(f"memory ran out while {what}, with a single row: {SMALLER}") from error
         rows //= 2
         free()
         note(what, rows)

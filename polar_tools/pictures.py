@@ -12,7 +12,7 @@ import io
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from polar_tools import labelling
+from polar_tools import labelling, memory
 from polar_tools.errors import ConfigError, DataError, RowError
 from polar_tools.marks import Example
 from polar_tools.templates import Dialogue, Text, Turn
@@ -220,11 +220,14 @@ def continuations(model: PreTrainedModel, processor: ProcessorMixin, rows: Seque
 
 def each(rows: Sequence[S], made: Callable[[Sequence[S]], T]) -> Iterator[T]:
     """What `made` makes of a few rows at a time; the place of a RowError is counted from the first of all."""
-    for first in range(0, len(rows), BATCH):
+    done, batches = 0, memory.in_batches("showing pictures", rows, BATCH, made)
+    while done < len(rows):
         try:
-            yield made(rows[first : first + BATCH])
+            some, found = next(batches)
         except RowError as error:
-            raise RowError(first + error.place, str(error)) from error
+            raise RowError(done + error.place, str(error)) from error
+        yield found
+        done += len(some)
 
 
 def _expanded(text: Text, spans: Sequence[Mapping[str, Any]]) -> Text:

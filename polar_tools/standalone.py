@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from polar_tools import artifact, discovery, options
+from polar_tools import artifact, discovery, options, signals
 from polar_tools import config as configs
 from polar_tools.config import Model
 from polar_tools.dataset_config import Dataset
@@ -87,7 +87,7 @@ def train(
         _forget(trainings, root)
     (root / "config.yaml").write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8", newline="\n")
     plan.settle(root)
-    with contextlib.chdir(root):  # paths in a spec are below the working directory
+    with contextlib.chdir(root), signals.listening():  # paths in a spec are below the working directory
         for path, made in plan.artifacts.items():
             if made.spec.stage != "report":
                 how = {"preflight": plan.config.experiments[NAME].preflight, "data_collator": data_collator}

@@ -113,10 +113,11 @@ def full_logits(tokens: int, words: int, size: float) -> float:
 
 TILE = (4096, 32768)
 """Tokens and words that trl's fused head takes at a time (trl/kernels/chunked_logprob.py)."""
-TILES = 8.25
-"""Tiles at a time, where no Triton kernel folds them: what `_backward_tile` there holds of each logit."""
+TILES, TILES_FORWARD = 8.25, 4.5
+"""Tiles at a time, where no Triton kernel folds them: what `_backward_tile` there holds of each logit, and `_forward_tile`."""
 
 
-def fused_logits(tokens: int, words: int, size: float, on_gpu: bool) -> float:
+def fused_logits(tokens: int, words: int, size: float, on_gpu: bool, backward: bool = True) -> float:
     """Bytes of the head of trl's trainers of preferences and of GRPO, which never holds the logits of all words."""
-    return float(min(tokens, TILE[0])) * min(words, TILE[1]) * (size if on_gpu else TILES * 4.0)
+    held = size if on_gpu else 4.0 * (TILES if backward else TILES_FORWARD)
+    return float(min(tokens, TILE[0])) * min(words, TILE[1]) * held

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from polar_tools import discovery
 from polar_tools.estimates import activations
-from polar_tools.estimates.architecture import Architecture
+from polar_tools.estimates.architecture import Architecture, Stack
 from polar_tools.estimates.rows import Rows
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 PAIRED = ("dpo", "orpo", "reward", "sentence_transformer")
 """Methods that send two sequences of each row through the model."""
+APART = {"sentence_transformer": 2}
+"""Methods that send the texts of a row through the model one after another, and how many these are."""
 HEADS = {
     **dict.fromkeys(("sft", "causal_lm", "multimodal", "orpo"), "answer"),
     **dict.fromkeys(("dpo", "kto", "grpo", "rloo"), "fused"),
@@ -41,6 +43,8 @@ class Batch:
     trained: int
     """Tokens that are trained on, in all."""
     padded: bool
+    written: int | None = None
+    """Tokens of each that a decoder writes, where an encoder reads the others."""
 
     @property
     def tokens(self) -> int:
@@ -60,7 +64,8 @@ def largest(config: Config, rows: Rows, micro: int) -> Batch:
     trained = _largest_of(micro, rows.trained_mean, rows.trained_longest)
     columns = length if micro * each > 1 else rows.trained_longest
     spread = math.ceil(rows.trained_longest / each + (rows.longest - rows.shortest) / 2)
-    return Batch(micro, micro * each, length, min(columns, spread), min(trained, micro * each * length), micro * each > 1)
+    padded, written = micro * each > 1, min(length, rows.trained_longest)
+    return Batch(micro, micro * each, length, min(columns, spread), min(trained, micro * each * length), padded, written)
 
 
 def _largest_of(number: int, mean: float, longest: float) -> int:
@@ -78,7 +83,7 @@ def has_language_head(config: Config) -> bool:
     return str(discovery.load("methods", config.method).MODEL_CLASS) not in ("AutoModel", "AutoModelForSequenceClassification")
 
 
-def logits(config: Config, model: Architecture, batch: Batch) -> float:
+def logits(config: Config, model: Architecture, batch: Batch, backward: bool = True) -> float:
     """Bytes that the head makes for a batch, at the most."""
     kind, size = head(config), 2.0 if config.bf16 or config.fp16 else activations.BYTES[config.dtype]
     if kind == "none":
@@ -86,8 +91,14 @@ def logits(config: Config, model: Architecture, batch: Batch) -> float:
     if kind == "answer":
         return activations.answer_logits(batch.sequences, batch.columns, batch.trained, model.words, size)
     if kind == "fused":
-        return activations.fused_logits(batch.tokens, model.words, size, bool(config.gpus))
-    return activations.full_logits(batch.tokens, model.words, size)
+        return activations.fused_logits(batch.tokens, model.words, size, bool(config.gpus), backward)
+    tokens = batch.sequences * _length(batch, model.stacks[-1]) if model.is_encoder_decoder else batch.tokens
+    return activations.full_logits(tokens, model.words, size)
+
+
+def _length(batch: Batch, stack: Stack) -> int:
+    """Tokens of each sequence that go through a stack."""
+    return batch.written if batch.written is not None and stack.family.endswith("-decoder") else batch.length
 
 
 @dataclass(frozen=True)
@@ -108,15 +119,17 @@ def layers(config: Config, model: Architecture, batch: Batch) -> Kept:
     mixed = config.bf16 or config.fp16
     how = ("fused" if config.gpus and config.attn_implementation == "sdpa" else config.attn_implementation, batch.padded)
     precision, size = "autocast" if mixed else config.dtype, activations.BYTES[config.dtype]
-    each = [(stack, activations.kept(stack, batch.tokens, batch.length, *how, precision)) for stack in model.stacks]
+    lengths = [(stack, _length(batch, stack)) for stack in model.stacks]
+    each = [(stack, activations.kept(stack, batch.sequences * length, length, *how, precision)) for stack, length in lengths]
     sums = [(stack, sum(count * one for count, one in blocks)) for stack, blocks in each]
     ends = 3.0 * batch.tokens * model.hidden * size
     casts = 2.0 * (model.parameters - model.embeddings) if mixed and config.dtype == "float32" else 0.0  # of weights, for a step
+    passes = APART.get(config.method, 1)
     return Kept(
         whole=sum(stack.layers * kept for stack, kept in sums) + ends + casts,
         inputs=sum(stack.layers * batch.tokens * stack.hidden for stack in model.stacks) * size + ends + casts,
         layer=max(kept for _, kept in sums),
-        blocks=tuple((stack.layers * count, one) for stack, blocks in each for count, one in blocks),
+        blocks=tuple((stack.layers * count * passes, one / passes) for stack, blocks in each for count, one in blocks),
     )
 
 

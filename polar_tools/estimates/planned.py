@@ -21,6 +21,9 @@ from polar_tools.methods.base import Config as Experiment
 from polar_tools.plan import Plan
 from polar_tools.specs import ConvertSpec, EvaluateSpec, ExperimentSpec, MirrorSpec, RankSpec, Spec, TokenizeSpec, TrainSpec
 
+LESS = ("activation_offloading", "tiled_mlp_num_shards")
+"""Fields that save memory in a way for which there is no formula yet."""
+
 
 @dataclass
 class Estimate:
@@ -135,6 +138,11 @@ class Planned:
             model = self.model(config.model)
             if not activations.layer(model.stacks[0])[1]:
                 found.notes.append(f"layers of {model.stacks[0].family} counted as a llama's")
+            for field in LESS:
+                if config.model_dump(include={field})[field]:
+                    found.notes.append(f"what {field} saves is not counted: less is needed")
+            if "vision_config" in model.told:
+                found.notes.append("activations of the part that sees pictures are not counted")
             found.set("disk_mb", lambda: disk.training(config, model))
             rows = self.rows(config, spec.tokenizer, model)
         except UnknownError as reason:

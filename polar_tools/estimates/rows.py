@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polar_tools import discovery, pictures
 from polar_tools.artifact import read_json
 from polar_tools.estimates.amounts import UnknownError
 
@@ -89,11 +90,14 @@ def _tokenized(config: Config, report: dict[str, Any]) -> Rows:
 def _prepared(config: Config, report: dict[str, Any], known: int | None) -> Rows:
     measured = report["measures"]["train"]
     method = SEQUENCES.get(config.method, 1)
-    texts = [one for one in measured["texts"].values() if one]
-    mean = sum(one["mean"] for one in texts) / CHARACTERS
-    longest = math.ceil(sum(one["max"] for one in texts) / CHARACTERS / method)
+    read = {name for columns in discovery.load("methods", config.method).COLUMNS for name in columns}
+    if seen := sorted(read & set(pictures.COLUMNS) & set(report["columns"])):
+        raise UnknownError(f"how many tokens the pictures in `{seen[0]}` become is unknown until they are tokenized")
+    texts = [one for name, one in measured["texts"].items() if name in read and "mean" in one]
     if not texts:
         raise UnknownError("the prepared rows have no plain texts whose characters were counted; unknown until tokenized")
+    mean = sum(one["mean"] for one in texts) / CHARACTERS
+    longest = math.ceil(sum(one["max"] for one in texts) / CHARACTERS / method)
     shortest = math.ceil(sum(one["min"] for one in texts) / CHARACTERS / method)
     longest = min(longest, known or longest)
     return Rows(measured["rows"], mean, shortest, longest, method, mean, longest * method, f"characters / {CHARACTERS:g}")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from polar_tools.methods.base import Config
 
-BUCKET = 5e8 * 2
-"""Bytes of a bucket by default: DeepSpeed's 500 million elements of 16 bits."""
+ELEMENTS = 5e8
+"""DeepSpeed's reduce_bucket_size, where nobody says another."""
 
 
 @dataclass(frozen=True)
@@ -55,25 +53,24 @@ class Sharding:
 
 
 def of(config: Config) -> Sharding:
-    """How a training is divided, by the fields that it has."""
-    told: dict[str, Any] = config.model_dump(include={"nodes", "nproc_per_node", "deepspeed", "fsdp", "offload_optimizer", "offload_param"})
-    here = config.gpus or told.get("nproc_per_node", 1)
-    zero = _zero(told.get("deepspeed"))
+    """How a training is divided, by its fields."""
+    zero = config.zero
     return Sharding(
-        world=here * told.get("nodes", 1),
-        here=here,
-        stage=3 if told.get("fsdp") else int(zero.get("stage", 0)),
-        offload_optimizer=bool(told.get("offload_optimizer") or zero.get("offload_optimizer")),
-        offload_param=bool(told.get("offload_param") or zero.get("offload_param")),
-        bucket=BUCKET if zero else 0.0,
+        world=config.world_size,
+        here=config.processes_per_node,
+        stage=3 if config.fsdp else int(zero.get("stage", 0)),
+        offload_optimizer=_to_host(zero, "offload_optimizer"),
+        offload_param=_to_host(zero, "offload_param"),
+        bucket=0.0 if not zero else 2.0 * _size(zero.get("reduce_bucket_size")),
     )
 
 
-def _zero(name: str | None) -> dict[str, Any]:
-    """`zero_optimization` of a preset by its name, or of a file of one's own."""
-    if name is None or name.endswith(".json"):
-        found: dict[str, Any] = json.loads(Path(name).read_bytes()).get("zero_optimization", {}) if name else {}
-        return found
-    offload = name.endswith("-offload")
-    stage = int(name.removeprefix("zero").removesuffix("-offload"))
-    return {"stage": stage, "offload_optimizer": offload, "offload_param": offload and stage == 3}
+def _to_host(zero: dict[str, Any], part: str) -> bool:
+    """Whether DeepSpeed moves a part off the devices; `none` is its word for no."""
+    told: dict[str, Any] = zero.get(part) or {}
+    return str(told.get("device", "none")) != "none"
+
+
+def _size(told: Any) -> float:
+    """Elements of a bucket; what isn't said, or is `auto`, is DeepSpeed's own."""
+    return float(told) if isinstance(told, int | float) else ELEMENTS

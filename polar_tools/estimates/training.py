@@ -197,7 +197,7 @@ def _looking(config: Config, model: Architecture, rows: Rows, state: _State, cou
     batch = Batch(count, sequences, length, length, int(sequences * length * share), True)
     kept = batches.layers(config, model, batch)
     layers = kept.inputs + kept.layer if config.activation_checkpointing else kept.whole
-    head = batches.logits(config, model, batch)
+    head = batches.logits(config, model, batch, backward=gradients > 0)
     memory = _of(state, optimizer=0.0, gradients=gradients * state.gradients, activations=layers, logits=head)
     slack = _holes(config, kept) if config.use_peft else HELD  # a pass or two leaves few holes, but for those of adapters
     return memory if config.gpus else _plus(memory, slack=slack / MIB)

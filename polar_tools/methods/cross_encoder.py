@@ -244,7 +244,7 @@ def predict(
     def compared(rows: int) -> Tensor:
         return model.predict(pairs, batch_size=rows, activation_fn=torch.nn.Identity(), convert_to_tensor=True, show_progress_bar=False)
 
-    logits = memory.at_most("comparing", 2 * inference.BATCH, compared, inference.SMALLER).float()
+    logits = memory.at_most("comparing", 2 * inference.BATCH, compared).float()
     said = _classes(features, logits, targets) if "label2id" in features else _scores(model, column, logits, targets)
     return [
         Prediction("\n".join(pair), str(row[column]), text, loss, 1, figures)

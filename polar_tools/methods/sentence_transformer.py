@@ -288,4 +288,4 @@ def _embedded(model: SentenceTransformer, texts: Sequence[str], prompt: str | No
     def embedded(rows: int) -> Tensor:
         return model.encode(texts, prompt=prompt or "", batch_size=rows, convert_to_tensor=True, show_progress_bar=False)
 
-    return memory.at_most("embedding", 2 * inference.BATCH, embedded, inference.SMALLER)
+    return memory.at_most("embedding", 2 * inference.BATCH, embedded)

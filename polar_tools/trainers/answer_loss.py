@@ -47,7 +47,7 @@ class AnswerLossTrainer(SFTTrainer):
     ) -> tuple[Any, head_loss.Found] | None:
         """The model's outputs, and what its head found in slices; None, from then on, for a model of which that can't be had."""
         head = None if self._whole else head_loss.head_of(self.model)
-        seen = None if head is None else head_loss.run(model, head, given, targets, kept, self.args.loss_type == "dft")
+        seen = None if head is None else head_loss.run(model, self.model.config, head, given, targets, kept, self.args.loss_type == "dft")
         self._whole = seen is None
         return seen
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 PAIRS_A_TOKEN = 6
@@ -34,7 +35,12 @@ class Flattening(DataCollatorForLanguageModeling):
 
 
 def flattening(model: Any, collator: Any) -> Any:
-    """`collator`, or one that flattens in its place where `model` was seen to keep rows apart that lie behind each other."""
+    """`collator`, or one that flattens in its place where `model` was seen to keep rows apart that lie behind each other.
+
+    A model whose weights are divided by ZeRO-3 can't be asked before its engine is there, and is left as it is.
+    """
+    if is_deepspeed_zero3_enabled():
+        return collator
     if type(collator) is not DataCollatorForLanguageModeling or collator.padding_free or not _keeps_apart(model, collator.pad_token_id):
         return collator
     return Flattening(

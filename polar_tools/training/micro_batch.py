@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polar_tools.errors import BeginAgainError, WorldError
+from polar_tools.errors import UnfinishedError, WorldError
 from polar_tools.records import canonical, read_json, write_whole
 
 if TYPE_CHECKING:
@@ -35,35 +35,33 @@ def _rows(config: Config) -> int:
 
 def halve(config: Config, folder: Path, error: BaseException) -> None:
     """Remember that fewer rows fit at a time than `config` says; raises WorldError where there is no smaller way to train on the same."""
-    rows = config.per_device_train_batch_size
     if not config.auto_find_batch_size:
+        rows = config.per_device_train_batch_size
         raise WorldError(f"memory ran out with {rows} rows at a time; set auto_find_batch_size: true to halve them, or {HELP}") from error
-    if (reason := config.compares_rows()) is not None:
-        raise WorldError(
-            f"memory ran out with {rows} rows at a time, and fewer would be another training, because {reason}. "
-            f"Make per_device_train_batch_size smaller yourself, or {HELP}"
-        ) from error
-    if rows == 1:
-        raise WorldError(f"memory ran out with a single row at a time: {HELP}") from error
-    _remember(folder, TRAIN, max(part for part in range(1, rows // 2 + 1) if rows % part == 0))
+    _fewer(config, TRAIN, config.per_device_train_batch_size, folder, error, "while training", "fewer would be another training")
 
 
 def halve_evaluation(config: Config, rows: int, folder: Path, error: BaseException) -> int:
     """Remember, and give, half as many rows at a time for evaluations; raises WorldError where that can't be."""
+    return _fewer(config, EVAL, rows, folder, error, "in an evaluation while training", "fewer would give another loss")
+
+
+def _fewer(config: Config, field: str, rows: int, folder: Path, error: BaseException, where: str, but: str) -> int:
+    """The next divisor of `rows`, which is remembered."""
     if (reason := config.compares_rows()) is not None:
         raise WorldError(
-            f"memory ran out in an evaluation while training, with {rows} rows at a time, and fewer would give another loss, because "
-            f"{reason}. Make per_device_eval_batch_size smaller yourself, or {HELP}"
+            f"memory ran out {where}, with {rows} rows at a time, and {but}, because {reason}. Make {field} smaller yourself, or {HELP}"
         ) from error
     if rows == 1:
-        raise WorldError(f"memory ran out in an evaluation while training, with a single row at a time: {HELP}") from error
-    _remember(folder, EVAL, max(part for part in range(1, rows // 2 + 1) if rows % part == 0))
-    return int((read_json(folder / FILE) or {})[EVAL])
+        raise WorldError(f"memory ran out {where}, with a single row at a time: {HELP}") from error
+    fewer = max(part for part in range(1, rows // 2 + 1) if rows % part == 0)
+    _remember(folder, field, fewer)
+    return fewer
 
 
-def begin_again() -> BeginAgainError:
+def begin_again() -> UnfinishedError:
     """What one of several processes says, which can't make the others begin again."""
-    return BeginAgainError(
+    return UnfinishedError(
         "memory ran out in one of several processes; run the same command again to go on from the last checkpoint with fewer rows at a time"
     )
 

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polar_tools import consumption
+from polar_tools import consumption, signals
 from polar_tools.training import outcomes
 
 if TYPE_CHECKING:
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 def main(folder: Path) -> int:
     """Train as the spec in `folder` says; gives the exit status, by which torchrun knows whether to end the others."""
     outcomes.die_with_parent()
-    for number in outcomes.PASSED_ON:  # torchrun ignores them, and a child inherits that
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # torchrun ignores signals, and a child inherits that
     rank, left = int(os.environ["RANK"]), folder / outcomes.FOLDER
     left.mkdir(exist_ok=True)
     if rank:
         _print_to(left / f"{rank}.log")
     outcomes.be_known(left, rank)
     try:
-        recorded, measured = _train(folder, rank)
+        with signals.listening():
+            recorded, measured = _train(folder, rank)
     except BaseException as error:  # torchrun ends the others then, who would wait for this one
         outcomes.say(left, rank, outcomes.told(error))
         return 1

@@ -118,8 +118,11 @@ def _history(shorter: Path) -> tuple[dict[str, Any], ...]:
 
 def _given(path: Path, needed: Sequence[str]) -> Path:
     """The checkpoint that the config names, which may be another program's."""
-    if missing := [name for name in needed if not (path / name).is_file()]:
+    marker = read_json(path / MARKER)
+    if marker is None and (missing := [name for name in needed if not (path / name).is_file()]):
         raise ConfigError(f"resume_from_checkpoint: {path} is no whole checkpoint, it has no {', '.join(missing)}")
-    if (path / MARKER).is_file() and (fault := checkpoints.fault(path)) is not None:
+    if marker is not None and (fault := checkpoints.fault(path)) is not None:
         raise DataError(f"resume_from_checkpoint: {path} is damaged: {fault}; name another checkpoint")
+    if marker is not None and not marker["exact"]:
+        raise ConfigError(f"resume_from_checkpoint: {path} holds the model alone (save_only_model), and nothing goes on from that")
     return path

@@ -23,10 +23,14 @@ def run(spec: TrainSpec, folder: Path, data_collator: Any = None) -> tuple[dict[
 
     Returns what was found out: what is the same in every run of the same work, and what differs from run to run.
     """
+    with signals.listening():  # as one of several processes, which no command has told to
+        return _run(spec, folder, data_collator)
+
+
+def _run(spec: TrainSpec, folder: Path, data_collator: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     from polar_tools.training import engines, micro_batch, usage
 
-    with signals.listening():  # as one of several processes, which no command has told to
-        trainer, origin = _trained(spec, folder, data_collator)
+    trainer, origin = _trained(spec, folder, data_collator)
     facts = {"seed": spec.seed, **modeling.loaded(trainer.model, spec.experiment), **_told(trainer, spec.experiment)}
     if spec.experiment.is_distributed:
         facts |= engines.described(spec.experiment)

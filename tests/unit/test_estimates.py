@@ -12,14 +12,12 @@ import torch
 import yaml
 from click.testing import CliRunner, Result
 
-from polar_tools import config as configs
 from polar_tools import consumption
 from polar_tools.cli import group
 from polar_tools.errors import ConfigError
 from polar_tools.estimates import activations, amounts, architecture, past, trained
 from polar_tools.estimates.sharding import Sharding
 from polar_tools.methods import classification, sft
-from polar_tools.plan import Plan
 from tests import learning
 
 LARGE = {"hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 22, "num_attention_heads": 32, "num_key_value_heads": 4}
@@ -57,11 +55,7 @@ def tokenized(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_large(folder / "assets" / "large", folder / "assets" / "llama")
     (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
     with contextlib.chdir(folder):
-        plan = Plan(configs.load(Path("config.yaml")))
-        plan.settle()
-        for path, made in plan.artifacts.items():
-            if made.spec.stage in ("mirror", "prepare", "tokenize"):
-                learning.command(learning.COMMANDS.get(made.spec.stage, made.spec.stage), f"{path}/spec.json")
+        learning.make("config.yaml", learning.BEFORE_TRAINING)
     return folder
 
 
@@ -295,6 +289,15 @@ def test_a_plan_that_does_not_fit_is_refused_with_what_would(here: Path) -> None
         change = line.partition("fit with ")[2].partition("  (")[0]
         fields = yaml.safe_load(f"{{{change}}}")
         assert plan("--device-memory", "22GB", experiments={"say": fields}).exit_code == 0, change
+
+
+def test_stages_of_zero_are_tried_on_several_gpus(here: Path) -> None:
+    gpus = {"gpus": 4, "per_device_train_batch_size": 4}
+    words = ("--device-memory", "22GB", "--device-speed", "300TFLOPS")
+    assert "deepspeed: zero1" in said(plan(*words, experiments={"say": gpus}))
+    assert plan(*words, experiments={"say": {**gpus, "deepspeed": "zero1"}}).exit_code == 0
+    whole, divided = training("say", **gpus)["device_mb"], training("say", **gpus, deepspeed="zero3", preflight=False)["device_mb"]
+    assert divided["weights"] == pytest.approx(whole["weights"] / 4)
 
 
 def test_two_changes_are_named_where_one_is_not_enough(here: Path) -> None:

@@ -46,7 +46,7 @@ def both_ways(model: Any, ids: torch.Tensor, kept: torch.Tensor) -> tuple[float,
     plain = torch.nn.functional.cross_entropy(logits, targets[kept], reduction="sum")
     plain.backward()
     wanted = gradients(model)
-    outputs, found = head_loss.run(model, model.get_output_embeddings(), given, targets, kept)
+    outputs, found = head_loss.run(model, model.config, model.get_output_embeddings(), given, targets, kept)
     assert outputs.logits.numel() <= model.config.vocab_size
     found.loss.backward()
     assert torch.equal(found.best, logits.argmax(-1)) and found.losses.sum() == pytest.approx(float(plain.detach()), rel=1e-5)
@@ -88,7 +88,7 @@ def test_a_model_that_does_more_to_its_logits_keeps_them(assets: Path, tmp_path:
 
 def test_feed_forward_layers_take_slices(assets: Path, tmp_path: Path) -> None:
     rows = [{"prompt": row["question"], "completion": row["answer"]} for row in sayings(assets)[:8]]
-    fields = {"max_steps": 1, "per_device_train_batch_size": 8, "use_peft": True, "lora_r": 2}
+    fields = {"max_steps": 1, "per_device_train_batch_size": 8, "use_peft": True, "lora_r": 2, "padding_free": False}
     plain = Trial("sft", assets / "assets/llama", rows, tmp_path / "plain", **fields).first_step()
     widths: list[int] = []
     trial = Trial("sft", assets / "assets/llama", rows, tmp_path / "tiled", **fields)

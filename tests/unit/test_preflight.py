@@ -13,11 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from polar_tools import artifact, discovery, modeling, options, preflight
-from polar_tools import config as configs
 from polar_tools.checks import mask
 from polar_tools.checks.base import BY_METHOD, Outcome
 from polar_tools.errors import PreflightError
-from polar_tools.plan import Plan
 from polar_tools.specs import TrainSpec
 from polar_tools.training.trial import ROWS, Trial
 from tests import learning, tiny
@@ -73,11 +71,7 @@ def made(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "assets/sayings.jsonl").write_text("\n".join(map(json.dumps, said)), encoding="utf-8")
     (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
     with contextlib.chdir(folder):
-        plan = Plan(configs.load(Path("config.yaml")))
-        plan.settle()
-        for path, planned in plan.artifacts.items():
-            if planned.spec.stage in ("mirror", "prepare", "tokenize"):
-                learning.command(learning.COMMANDS.get(planned.spec.stage, planned.spec.stage), path)
+        learning.make("config.yaml", learning.BEFORE_TRAINING)
     return folder
 
 

@@ -1,5 +1,6 @@
 """Training loses no work: what it goes on from, how it stops when it is told to, and what it does where disk or memory end."""
 
+import contextlib
 import io
 import json
 import os
@@ -8,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 import torch
 
 from polar_tools import aside, signals
-from polar_tools.errors import ConfigError, DataError, UnfinishedError, WorldError
+from polar_tools.errors import ConfigError, DataError, RowError, UnfinishedError, WorldError
 from polar_tools.records import read_json
 from polar_tools.stages import train
 from polar_tools.training import checkpoints, running
@@ -31,6 +32,15 @@ def rendered(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("resume")
     options.render(folder, assets)
     return folder
+
+
+@pytest.fixture(scope="module")
+def untouched(rendered: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A training of EVERY_STEP that nobody touched, to be copied, and what is recorded of it."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("untouched") / "t"
+    with contextlib.chdir(rendered):
+        return folder, trained(folder, **EVERY_STEP)
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +109,7 @@ def test_training_that_is_told_to_stop_saves_and_goes_on_exactly(case: str, tmp_
     assert made(tmp_path / "t") == made(tmp_path / "untouched")
 
 
+@pytest.mark.slow
 def test_evaluation_that_takes_longer_than_there_is_time_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fields = {**EVERY_STEP, "max_steps": 3, "eval_strategy": "steps", "eval_steps": 2}
     trained(tmp_path / "untouched", **fields)
@@ -136,6 +147,7 @@ def test_work_without_anything_to_save_ends_at_once_and_a_second_wish_does_so_an
     assert "SIGTERM again: ending at once" in ended[1].stderr
 
 
+@pytest.mark.slow
 def test_checkpoints_of_the_model_alone_begin_anew_but_not_one_that_a_signal_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -154,6 +166,7 @@ def test_checkpoints_of_the_model_alone_begin_anew_but_not_one_that_a_signal_ask
     assert [path.name for path in (tmp_path / "t/checkpoints").glob("checkpoint-*")] == ["checkpoint-5"]
 
 
+@pytest.mark.slow
 def test_adalora_goes_on_with_what_it_knows_of_its_ranks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     adalora = {"use_peft": True, "peft_type": "adalora", "lora_r": 2, "peft_args": {"tinit": 1, "tfinal": 2, "deltaT": 1}}
     fields = {**EVERY_STEP, **adalora, "max_steps": 7}
@@ -176,16 +189,18 @@ def flip(file: Path) -> None:
     file.write_bytes(content)
 
 
-def test_checkpoint_with_one_flipped_bit_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    facts = trained(tmp_path / "t", **EVERY_STEP)
-    whole = made(tmp_path / "t")
+def test_checkpoint_with_one_flipped_bit_is_passed_over(
+    untouched: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, facts = untouched
+    shutil.copytree(whole, tmp_path / "t")
     forget_the_end(tmp_path / "t", 4)
     flip(tmp_path / "t/checkpoints/checkpoint-3/optimizer.pt")
     assert trained(tmp_path / "t", **EVERY_STEP) == facts
     said = capsys.readouterr().out
     assert "checkpoint-3 is damaged: the bytes of optimizer.pt aren't those that were written; it isn't used, and lies in " in said
     assert f"going on from {tmp_path}/t/checkpoints/checkpoint-2" in said
-    assert made(tmp_path / "t") == whole
+    assert made(tmp_path / "t") == made(whole)
     assert (tmp_path / ".t.aside/unusable/checkpoint-3/optimizer.pt").is_file()
 
 
@@ -212,20 +227,22 @@ def test_checkpoint_is_whole_or_says_why_not(damage: Any, says: str | None, tmp_
     assert checkpoints.fault(folder) == says
 
 
-def test_checkpoint_of_another_spec_is_not_gone_on_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    wanted = trained(tmp_path / "wanted", **EVERY_STEP)
-    trained(tmp_path / "t", **EVERY_STEP, weight_decay=0.5)
+def test_checkpoint_of_another_spec_is_not_gone_on_from(
+    untouched: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(untouched[0], tmp_path / "t")
     forget_the_end(tmp_path / "t", 4)
+    wanted = trained(tmp_path / "wanted", **EVERY_STEP, weight_decay=0.5)
     capsys.readouterr()
-    assert trained(tmp_path / "t", **EVERY_STEP) == wanted
+    assert trained(tmp_path / "t", **EVERY_STEP, weight_decay=0.5) == wanted
     said = capsys.readouterr().out
     assert "checkpoint-3 is of a training with another spec, other data or another model; it isn't used" in said
     assert "going on from" not in said
     assert made(tmp_path / "t") == made(tmp_path / "wanted")
 
 
-def test_path_that_is_no_whole_checkpoint_is_refused(tmp_path: Path) -> None:
-    trained(tmp_path / "t", **EVERY_STEP)
+def test_path_that_is_no_whole_checkpoint_is_refused(untouched: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    shutil.copytree(untouched[0], tmp_path / "t")
     flip(given := tmp_path / "t/checkpoints/checkpoint-2/model.safetensors")
     with pytest.raises(DataError, match="resume_from_checkpoint: .*checkpoint-2 is damaged: the bytes of model.safetensors aren't"):
         trained(tmp_path / "u", **EVERY_STEP, resume_from_checkpoint=str(given.parent))
@@ -287,6 +304,7 @@ def _move(folder: Path) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_longer_training_has_the_rate_of_its_own_schedule(tmp_path: Path) -> None:
     trained(tmp_path / "t", **{**EVERY_STEP, "max_steps": 2})
     (tmp_path / ".t.aside").mkdir()
@@ -313,16 +331,16 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 DISK = 8_192_000
 
 
-def test_full_disk_keeps_the_checkpoint_before_and_says_so(disk: Path, tmp_path: Path) -> None:
-    facts = trained(tmp_path / "untouched", **EVERY_STEP)
-    size = sum(file.stat().st_size for file in (tmp_path / "untouched/checkpoints/checkpoint-1").rglob("*"))
+def test_full_disk_keeps_the_checkpoint_before_and_says_so(untouched: tuple[Path, dict[str, Any]], disk: Path) -> None:
+    whole, facts = untouched
+    size = sum(file.stat().st_size for file in (whole / "checkpoints/checkpoint-1").rglob("*"))
     (disk / "other").write_bytes(bytes(DISK - int(1.8 * size)))
     with pytest.raises(WorldError, match=r"checkpoint of step 2 couldn't be written, because there is no space left .*checkpoint-1\. "):
         trained(disk / "t", **EVERY_STEP)
     assert [path.name for path in (disk / "t/checkpoints").glob("checkpoint-*")] == ["checkpoint-1"]
     (disk / "other").unlink()
     assert trained(disk / "t", **EVERY_STEP) == facts
-    assert made(disk / "t") == made(tmp_path / "untouched")
+    assert made(disk / "t") == made(whole)
 
 
 def test_disk_that_turns_read_only_is_named(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -370,7 +388,10 @@ def figures(folder: Path, name: str) -> list[float]:
     return [line[name] for line in lines if name in line]
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError, MemoryError])
+SLOW = [pytest.param(error, marks=pytest.mark.slow) for error in (RuntimeError, MemoryError)]
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, *SLOW])
 def test_memory_that_runs_out_changes_neither_the_batch_nor_its_order(
     error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -408,7 +429,10 @@ def test_odd_batch_is_halved_to_a_divisor_and_kept_after_an_interruption(tmp_pat
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "memory ran out with a single row at a time: shorten rows .max_length., set activation_checkpointing: true, .*use_peft"),
+        (
+            {},
+            "memory ran out while training, with a single row at a time: shorten rows .max_length., .*activation_checkpointing: true, .*use_peft",
+        ),
         ({"auto_find_batch_size": False}, "memory ran out with 2 rows at a time; set auto_find_batch_size: true to halve them, or shorten"),
     ],
 )
@@ -468,6 +492,22 @@ def test_evaluation_with_fewer_rows_predicts_the_same(monkeypatch: pytest.Monkey
     monkeypatch.setattr(LlamaForCausalLM, "forward", lambda *args, **named: (_ for _ in ()).throw(MemoryError()))
     with pytest.raises(WorldError, match="memory ran out while measuring losses, with a single row: set a shorter max_length"):
         inference.reference_losses(model, examples)
+
+
+def test_pictures_are_shown_fewer_at_a_time_and_a_wrong_row_keeps_its_place() -> None:
+    from polar_tools import pictures
+
+    def work(some: Sequence[int]) -> list[int]:
+        if len(some) > 5:
+            raise MemoryError
+        if 33 in some:
+            raise RowError(some.index(33), "is wrong")
+        return [10 * row for row in some]
+
+    assert [made for found in pictures.each(range(30), work) for made in found] == [10 * row for row in range(30)]
+    with pytest.raises(RowError) as caught:
+        list(pictures.each(range(40), work))
+    assert caught.value.place == 33
 
 
 # Who watches

@@ -57,11 +57,7 @@ def ready(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(assets / "assets", folder / "assets")
     (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
     with contextlib.chdir(folder):
-        plan = Plan(configs.load(Path("config.yaml")))
-        plan.settle()
-        for path, made in plan.artifacts.items():
-            if made.spec.stage in ("mirror", "prepare", "tokenize"):
-                learning.command(learning.COMMANDS.get(made.spec.stage, made.spec.stage), f"{path}/spec.json")
+        learning.make("config.yaml", learning.BEFORE_TRAINING)
     return folder
 
 
@@ -173,8 +169,27 @@ def test_preflight_is_ended_at_once(ready: Path, tmp_path: Path) -> None:
     assert not (project / TRAIN / "checkpoints").exists()
 
 
-VOCABULARY, SPARE = 150_000, 700 * 2**20
-"""Words of a model whose logits for 32 rows take more than so many bytes."""
+@pytest.mark.slow
+def test_processes_that_train_together_stop_together_and_go_on_exactly(ready: Path, tmp_path: Path) -> None:
+    projects = [Path(shutil.copytree(ready, tmp_path / name)) for name in ("untouched", "stopped")]
+    for project in projects:
+        text = CONFIG.replace("    threads: 1\n", "    threads: 1\n    nproc_per_node: 2\n").replace("max_steps: 120", "max_steps: 30")
+        (project / "config.yaml").write_text(text, encoding="utf-8")
+        with contextlib.chdir(project):
+            Plan(configs.load(Path("config.yaml"))).settle()
+    wanted = finished(projects[0])
+    process = train(projects[1])
+    wait_for(process, projects[1] / TRAIN / "checkpoints/checkpoint-3/complete")
+    os.kill(process.pid or 0, signal.SIGTERM)
+    process.join(120)
+    said = (projects[1] / "said.txt").read_text()
+    assert process.exitcode == 75, said
+    assert "is saved; run the same command again to go on" in said
+    assert finished(projects[1]) == wanted
+
+
+WIDTH, SPARE = 60_000, 700 * 2**20
+"""The width of a feed-forward layer whose activations for 32 rows take more than so many bytes."""
 
 
 def train_in_little_memory(project: str) -> None:
@@ -192,7 +207,7 @@ def train_in_little_memory(project: str) -> None:
     spec = thaw(Path(f"{TRAIN}/spec.json").read_bytes(), "spec.json")
     assert isinstance(spec, TrainSpec)
     LlamaForCausalLM(
-        LlamaConfig(vocab_size=VOCABULARY, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2)
+        LlamaConfig(vocab_size=400, hidden_size=32, intermediate_size=WIDTH, num_hidden_layers=1, num_attention_heads=2)
     ).save_pretrained("large")
     more = {"per_device_train_batch_size": 32, "gradient_accumulation_steps": 1, "max_steps": 2, "model": "large", "eval_strategy": "no"}
     spec = spec.model_copy(update={"experiment": spec.experiment.model_copy(update={**more, "eval_datasets": {}})})
@@ -210,5 +225,5 @@ def test_memory_of_the_machine_that_runs_out_halves_the_batch(ready: Path, tmp_p
     process.join(300)
     found = json.loads((project / "found.json").read_bytes())
     assert found["steps"] == 2
-    assert found["per_device_train_batch_size"] in (4, 8, 16)
+    assert found["per_device_train_batch_size"] < 32
     assert found["per_device_train_batch_size"] * found["gradient_accumulation_steps"] == 32
