@@ -57,6 +57,17 @@ bench-memory: $(VENV)/installed-test  ## memory as `polar-tools plan` predicts i
 	PATH="$(abspath $(BIN)):$$PATH" snakemake results/models/smollm2/manifest.json resources/models/minilm/manifest.json
 	PATH="$(abspath $(BIN)):$$PATH" python -m bench.memory --real .
 
+PEERS := $(patsubst bench/peers/%.txt,build/bench-train/%/installed,$(wildcard bench/peers/*.txt))
+
+bench-train: $(VENV)/installed-test $(PEERS)  ## one fine-tuning job by this project, trl, LLaMA-Factory, ms-swift and bare loops, side by side
+	PATH="$(abspath $(BIN)):$$PATH" python -m bench.training
+
+build/bench-train/%/installed: bench/peers/%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --no-deps --requirement $<
+	@rm -f $(@D)/lib/python*/site-packages/torchaudio/lib/*.so  # they want CUDA, and torchaudio does without: nobody hears sounds here
+	@touch $@
+
 clean:  ## forget all results; what was fetched and made is gone
 	rm -rf resources results logs benchmarks .snakemake
 

@@ -8,7 +8,7 @@ from polar_tools.checks import base
 from polar_tools.marks import IGNORED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from polar_tools.training.trial import Trial
 
@@ -50,7 +50,17 @@ def _rows(batch: dict[str, Any], prompted: bool) -> list[Row]:
         for ending, trained_on in MASKS.items():
             if name.endswith(ending) and tensor.ndim > 1:
                 trained, mask = trained_on(tensor), batch.get(name.removesuffix(ending) + "attention_mask")
+                places = batch.get(name.removesuffix(ending) + "position_ids")
+                if mask is None and places is not None and places.shape == trained.shape:
+                    found += [Row(int(one.sum()), len(one), prompted) for one in _behind_each_other(trained, places)]
+                    continue
                 beside = mask is not None and mask.shape == trained.shape
                 tokens = mask.sum(1) if mask is not None and beside else trained.sum(1)
                 found += [Row(int(one), int(every), prompted and beside) for one, every in zip(trained.sum(1), tokens, strict=True)]
     return found
+
+
+def _behind_each_other(trained: Any, places: Any) -> Iterator[Any]:
+    """What is trained on of each row, of rows that lie in one: a row begins where places begin anew."""
+    for line, numbers in zip(trained, places, strict=True):
+        yield from line.tensor_split(numbers.eq(0).nonzero().flatten()[1:].tolist())

@@ -49,6 +49,10 @@ def model(spec: TrainSpec) -> Any:
         model = modeling.load_model(config.model, method, config, modeling.load_features(spec.tokenizer), adapter=True)
     if config.tiled_mlp_num_shards is not None:
         tiling.tile(model, config.tiled_mlp_num_shards)
+    if config.use_peft and config.engine in (None, "ddp"):
+        from polar_tools.training import fused_lora
+
+        fused_lora.fuse(model)
     return model
 
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from polar_tools import artifact, discovery, modeling, options, preflight
+from polar_tools.checks import mask
 from polar_tools.checks.base import BY_METHOD, Outcome
 from polar_tools.errors import PreflightError
 from polar_tools.specs import TrainSpec
@@ -170,6 +171,15 @@ def test_labels_that_are_all_kept_or_all_masked_are_seen(change: Any, says: str,
     rewritten("say", change)
     outcome = check("mask", "say", project)
     assert outcome.result == "failed" and re.match(says, outcome.figure), outcome.figure
+
+
+def test_rows_behind_each_other_are_counted_one_by_one() -> None:
+    import torch
+
+    places = torch.tensor([[0, 1, 2, 0, 1]])
+    labels = torch.tensor([[-100, 7, 8, 9, 9]])
+    found = mask._rows({"labels": labels, "position_ids": places, "input_ids": labels.abs()}, prompted=True)
+    assert found == [mask.Row(2, 3, True), mask.Row(2, 2, True)]
 
 
 def test_a_collator_that_masks_more_than_the_padding_is_seen(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
