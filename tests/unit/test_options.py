@@ -208,7 +208,7 @@ def test_label_smoothing_reaches_the_loss(tmp_path: Path) -> None:
         ({"torch_compile": "perhaps"}, 'extra_args.torch_compile: must be true or false, but it is "perhaps"'),
         ({"torch_empty_cache_steps": 1.5}, "extra_args.torch_empty_cache_steps: must be a whole number, but it is 1.5"),
         ({"label_names": [1]}, "extra_args.label_names.0: must be text, but it is 1"),
-        ({"fsdp": "no_such"}, "refuses these settings"),
+        ({"hub_strategy": "no_such"}, "refuses these settings"),
     ],
     ids=str,
 )
@@ -594,7 +594,7 @@ def same(one: Path, other: Path) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-STOPPING = {**BEST, "max_steps": 12, "learning_rate": 0.3, "early_stopping_patience": 2, "save_total_limit": 9, "max_grad_norm": 0.0}
+STOPPING = {**BEST, "max_steps": 12, "learning_rate": 1.0, "early_stopping_patience": 2, "save_total_limit": 9, "max_grad_norm": 0.0}
 """A learning rate that makes it worse soon."""
 
 
