@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import math
 import os
 import random
 import shutil
@@ -90,13 +91,15 @@ def begun(file: Path) -> float:
 def kill(process: BaseProcess, project: Path, moment: int, chance: random.Random) -> bool:
     """Kill at a moment by chance: while it loads, among the steps, or inside a save; whether a checkpoint was being written."""
     began, kind, delay = time.time(), moment % 4, chance.uniform(0.0, 0.5)
-    wanted, within, seen = chance.randint(1, 3), chance.uniform(0.0, 0.01), set[str]()
+    wanted, within, seen, training = chance.randint(1, 3), chance.uniform(0.0, 0.01), set[str](), math.inf
     while process.is_alive() and time.time() - began < 120:
-        training, written = begun(project / TRAIN / "metrics.jsonl"), saves(project, began)
+        written = saves(project, began)
+        if training == math.inf and begun(project / TRAIN / "metrics.jsonl") > began:
+            training = time.time()
         seen |= set(written)
         if kind == 0 and time.time() - began > delay:
             break
-        if kind == 1 and training > began and time.time() - training > delay:
+        if kind == 1 and time.time() - training > delay:
             break
         if kind > 1 and not all(written.values()) and len(seen) >= wanted:
             time.sleep(within)
@@ -188,7 +191,7 @@ def test_processes_that_train_together_stop_together_and_go_on_exactly(ready: Pa
     assert finished(projects[1]) == wanted
 
 
-WIDTH, SPARE = 60_000, 700 * 2**20
+WIDTH, SPARE = 100_000, 700 * 2**20
 """The width of a feed-forward layer whose activations for 32 rows take more than so many bytes."""
 
 
