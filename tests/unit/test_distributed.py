@@ -28,6 +28,7 @@ from tests import learning, options, tiny
 from tests.contract.test_learning import case
 from tests.options import refused, spec
 
+TOOL = str(Path(sys.executable).parent / "polar-tools")
 TWO: dict[str, Any] = {"nproc_per_node": 2, "per_device_train_batch_size": 2}
 STEPS: dict[str, Any] = {"max_steps": 6, "logging_steps": 1, "learning_rate": 1e-2, "save_strategy": "no"}
 
@@ -312,7 +313,7 @@ def test_a_killed_training_goes_on_bit_by_bit_and_leaves_no_orphans(fields: dict
     folders = [make(tmp_path / name, **long) for name in ("untouched", "killed")]
     assert train(folders[0]).returncode == 0
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    process = subprocess.Popen(["polar-tools", "train", str(folders[1]), "--preflight", "off"], env=environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([TOOL, "train", str(folders[1]), "--preflight", "off"], env=environment, stdout=subprocess.DEVNULL)
     marker = folders[1] / "checkpoints/checkpoint-20/complete"
     until = time.monotonic() + 300
     while not marker.is_file() and time.monotonic() < until:
@@ -332,7 +333,7 @@ def test_what_ends_a_process_is_said_once_and_kept(here: Path, tmp_path: Path) -
     broken = train(make(tmp_path / "broken", **TWO, optim="sgd", optim_args="momentum=much"))
     assert broken.returncode in (1, 2) and broken.stderr.count("error:") == 1 and "Traceback" not in broken.stderr
     folder = make(tmp_path / "shot", **{**TWO, "max_steps": 5000})
-    process = subprocess.Popen(["polar-tools", "train", str(folder), "--preflight", "off"], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([TOOL, "train", str(folder), "--preflight", "off"], stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 300
     while not (folder / "metrics.jsonl").is_file() and time.monotonic() < until:
         time.sleep(0.05)
@@ -346,7 +347,7 @@ def test_what_ends_a_process_is_said_once_and_kept(here: Path, tmp_path: Path) -
 def test_two_machines_by_hand(here: Path, alone: Path, tmp_path: Path) -> None:
     folder = make(tmp_path / "nodes", nodes=2, per_device_train_batch_size=2)
     by_hand = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29613"}
-    other = subprocess.Popen(["polar-tools", "train", str(folder)], env={**os.environ, **by_hand, "NODE_RANK": "1"})
+    other = subprocess.Popen([TOOL, "train", str(folder)], env={**os.environ, **by_hand, "NODE_RANK": "1"})
     first = train(folder, **by_hand, NODE_RANK="0")
     assert (first.returncode, other.wait(120)) == (0, 0), first.stderr
     assert losses(folder) == pytest.approx(losses(alone), abs=2e-5) and facts(folder)["world_size"] == 2

@@ -191,7 +191,7 @@ def test_processes_that_train_together_stop_together_and_go_on_exactly(ready: Pa
     assert finished(projects[1]) == wanted
 
 
-WIDTH, SPARE = 100_000, 700 * 2**20
+WIDTH, SPARE = 80_000, 800 * 2**20
 """The width of a feed-forward layer whose activations for 32 rows take more than so many bytes."""
 
 
