@@ -16,7 +16,8 @@ class Prediction:
     """One evaluated row, as it stands in predictions.jsonl.
 
     `loss` is the summed cross-entropy of the reference in nats, `tokens` over how many targets it is summed; `figures` are further numbers
-    by name, such as a reward or a similarity, of methods that give such.
+    by name, such as a reward or a similarity, of methods that give such. `row` is the first half of the SHA-256 of the test row that it is
+    about, in hex, by which predictions of different models are paired. `cut` says that the text ended because it might be no longer.
     """
 
     input: str
@@ -25,6 +26,8 @@ class Prediction:
     loss: float | None
     tokens: int
     figures: Mapping[str, float] = field(default_factory=dict)
+    row: str = ""
+    cut: bool | None = None
 
 
 class Options(Frozen):
