@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import Field, JsonValue, NonNegativeInt, PositiveFloat, PositiveInt, StringConstraints, ValidationError, model_validator
@@ -65,27 +65,54 @@ class Model(Source):
 
 
 class Generation(Frozen):
-    """How a model writes; names are transformers' own."""
+    """How a model writes; names are transformers' own. What isn't given is as the model's own generation_config.json has it, if at all."""
 
     max_new_tokens: PositiveInt = 64
     """The longest text, in tokens."""
+    min_new_tokens: PositiveInt | None = None
+    """The shortest text, in tokens."""
     num_beams: PositiveInt = 1
     """Beams of the search; 1 takes the most probable token each time."""
     do_sample: bool = False
-    """Draw tokens by their probability rather than take the most probable; seeded."""
+    """Draw tokens by their probability rather than take the most probable; seeded, for each row by itself."""
     temperature: PositiveFloat | None = None
     """Divides the logits before a token is drawn. Needs `do_sample`."""
     top_p: Annotated[PositiveFloat, Field(le=1)] | None = None
     """Draw among the most probable tokens that together reach this probability. Needs `do_sample`."""
     top_k: PositiveInt | None = None
     """Draw among this many most probable tokens. Needs `do_sample`."""
+    repetition_penalty: PositiveFloat | None = None
+    """Above 1 tokens that were there already, in the prompt too, become less probable."""
+    no_repeat_ngram_size: PositiveInt | None = None
+    """No so many tokens stand in a row more than once."""
+    length_penalty: float | None = None
+    """Above 0 a search with beams prefers longer texts, below 0 shorter ones. Needs `num_beams` above 1."""
+    early_stopping: bool | Literal["never"] | None = None
+    """Whether a search ends as soon as `num_beams` texts have ended; `never` goes on until none can become better.
+
+    Needs `num_beams` above 1.
+    """
+    stop_strings: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = ()
+    """A text ends before the first of these that it would hold."""
 
     @model_validator(mode="after")
-    def _sampling_is_asked_for(self) -> Self:
-        unread = [name for name in ("temperature", "top_p", "top_k") if getattr(self, name) is not None]
-        if unread and not self.do_sample:
-            raise ValueError(f"{', '.join(unread)} would be ignored without `do_sample: true`")
+    def _nothing_is_ignored(self) -> Self:
+        needs = {
+            ("temperature", "top_p", "top_k"): (self.do_sample, "do_sample: true"),
+            ("length_penalty", "early_stopping"): (self.num_beams > 1, "num_beams: 2"),
+        }
+        for names, (there, need) in needs.items():
+            unread = [name for name in names if getattr(self, name) is not None]
+            if unread and not there:
+                raise ValueError(f"{', '.join(unread)} would be ignored without `{need}`")
+        if self.min_new_tokens is not None and self.min_new_tokens > self.max_new_tokens:
+            raise ValueError(f"min_new_tokens: {self.min_new_tokens} is more than max_new_tokens {self.max_new_tokens}")
         return self
+
+    def told(self, seed: int) -> dict[str, Any]:
+        """What inference.generate is told: what was given, and the seed of sampling."""
+        given = {name: value for name, value in self.model_dump(exclude_none=True).items() if value != ()}
+        return {**given, "seed": seed}
 
 
 class Evaluation(Frozen):
