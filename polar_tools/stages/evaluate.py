@@ -9,11 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from polar_tools import datasets, discovery, memory, modeling
+from polar_tools import datasets, discovery, measuring, memory, modeling
 from polar_tools.artifact import Facts, canonical, sha256_of
 from polar_tools.errors import DataError, IntegrityError
 from polar_tools.methods import base
-from polar_tools.metrics.base import Options, Prediction
+from polar_tools.metrics.base import Prediction
 from polar_tools.specs import EvaluateSpec, RankSpec
 
 OPTIONAL = ("sentence-transformers",) if importlib.util.find_spec("sentence_transformers") else ()
@@ -30,7 +30,7 @@ def run(spec: EvaluateSpec, folder: Path) -> Facts:
             predictions = predict(spec, spec.trained or spec.experiment.model, rows, (spec.head_seed, spec.seed), generation)
     except base.RowError as error:
         raise DataError(f"test row {error.place + 1}: {error}") from error
-    report = {"rows": len(predictions), **measure(predictions, spec.metrics)}
+    report = {"rows": len(predictions), **measuring.measure(predictions, spec.metrics)}
     _write_predictions(predictions, folder / "predictions.jsonl")
     (folder / "report.json").write_bytes(canonical(report))
     return Facts(recorded=report, measured={"rows_at_once": dict(fitting)} if fitting else {})
@@ -51,19 +51,6 @@ def predict(
         config, loaded, modeling.load_processor(spec.tokenizer, method, config, list(rows[0])), features, rows, generation
     )
     return predictions
-
-
-def measure(predictions: Sequence[Prediction], metrics: Sequence[Options]) -> dict[str, Any]:
-    """`metrics`: figure by name; `given_by`: the metric that gave it. Raises DataError where two give the same name."""
-    figures: dict[str, float] = {}
-    given_by: dict[str, str] = {}
-    for options in metrics:
-        found = discovery.load("metrics", options.name).compute(predictions, options)
-        if twice := sorted(set(found) & set(figures)):
-            raise DataError(f"metric `{options.name}` gives {', '.join(twice)}, which another metric of this evaluation gave already")
-        figures |= found
-        given_by |= dict.fromkeys(found, options.name)
-    return {"metrics": figures, "given_by": given_by}
 
 
 def _check_tokenizer(spec: EvaluateSpec) -> None:
