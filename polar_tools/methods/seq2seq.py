@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import PositiveInt, model_validator
 
-from polar_tools import marks
+from polar_tools import marks, measuring
 from polar_tools.errors import ConfigError, DataError
 from polar_tools.fields import Loaded, Rendered
 from polar_tools.methods import base
+from polar_tools.metrics import rouge
 from polar_tools.metrics.base import Prediction
 
 if TYPE_CHECKING:
@@ -182,10 +183,8 @@ def _start(config: Config, model: PreTrainedModel, processor: PreTrainedTokenize
 
 def _rouge(processor: PreTrainedTokenizerBase, found: EvalPrediction) -> dict[str, float]:
     """ROUGE of what was written while training, as the metric of that name counts it."""
-    from polar_tools.metrics import rouge
-
     written, wanted = (_decoded(processor, ids) for ids in (found.predictions, found.label_ids))
-    return rouge.compute(
+    return measuring.figures(
         [Prediction("", reference, text, None, 0) for text, reference in zip(written, wanted, strict=True)], rouge.Options()
     )
 

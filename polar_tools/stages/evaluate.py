@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from polar_tools import aside, datasets, discovery, journal, memory, modeling, pictures, prompting, running
+from polar_tools import aside, datasets, journal, measuring, memory, modeling, pictures, prompting, running
 from polar_tools.artifact import Facts, Records, canonical, sha256_of
 from polar_tools.decoding import BROKEN
 from polar_tools.errors import DataError, IntegrityError, RowError
@@ -71,7 +71,7 @@ def measured(
             predictions = _of_rows(predict(), rows)
         except RowError as error:
             raise DataError(f"test row {error.place + 1}: {error}") from error
-    report = {"rows": len(predictions), **measure(predictions, metrics), **_endings(predictions)}
+    report = {"rows": len(predictions), **measuring.measure(predictions, metrics), **_endings(predictions)}
     write_whole(folder / PREDICTIONS, "".join(map(_line, predictions)).encode())
     write_whole(folder / REPORT, canonical(report))
     kept.unlink()
@@ -114,19 +114,6 @@ def _endings(predictions: Sequence[Prediction]) -> dict[str, Any]:
             file=sys.stderr,
         )
     return {"written": found}
-
-
-def measure(predictions: Sequence[Prediction], metrics: Sequence[Options]) -> dict[str, Any]:
-    """`metrics`: figure by name; `given_by`: the metric that gave it. Raises DataError where two give the same name."""
-    figures: dict[str, float] = {}
-    given_by: dict[str, str] = {}
-    for options in metrics:
-        found = discovery.load("metrics", options.name).compute(predictions, options)
-        if twice := sorted(set(found) & set(figures)):
-            raise DataError(f"metric `{options.name}` gives {', '.join(twice)}, which another metric of this evaluation gave already")
-        figures |= found
-        given_by |= dict.fromkeys(found, options.name)
-    return {"metrics": figures, "given_by": given_by}
 
 
 def _check_tokenizer(spec: EvaluateSpec) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from polar_tools import discovery
+from polar_tools import discovery, measuring
 from polar_tools.errors import DataError
 from polar_tools.metrics.base import Prediction
 
@@ -13,13 +13,13 @@ from polar_tools.metrics.base import Prediction
 def score(name: str, rows: list[tuple[str | None, str]], **options: Any) -> dict[str, float]:
     module = discovery.load("metrics", name)
     predictions = [Prediction("", reference, text, 0.5, 2) for text, reference in rows]
-    numbers: dict[str, float] = module.compute(predictions, module.Options(**options))
+    numbers: dict[str, float] = measuring.figures(predictions, module.Options(**options))
     return numbers
 
 
 def test_rouge_of_identical_korean_texts_is_one() -> None:
     found = score("rouge", [("한국어 문장은 이렇게 씁니다", "한국어 문장은 이렇게 씁니다")])
-    assert found == {"rouge1": 1.0, "rouge2": 1.0, "rougeL": 1.0, "rougeLsum": 1.0}
+    assert found == {"rouge1": 1.0, "rouge2": 1.0, "rougeL": 1.0, "rougeLsum": 1.0, "rouge_sum": 4.0}
 
 
 def test_rouge_worked_by_hand() -> None:
@@ -43,7 +43,7 @@ def test_rouge_default_is_rouge_scores_own() -> None:
 def test_classification_numbers_worked_by_hand() -> None:
     rows: list[tuple[str | None, str]] = [("a", "a"), ("a", "a"), ("b", "a"), ("b", "b")]
     assert score("accuracy", rows) == {"accuracy": 0.75}
-    assert score("f1", rows)["macro_f1"] == pytest.approx((0.8 + 2 / 3) / 2)
+    assert score("f1", rows) == {"macro_f1": pytest.approx((0.8 + 2 / 3) / 2), "weighted_f1": pytest.approx((3 * 0.8 + 2 / 3) / 4)}
     constant = score("majority", rows)
     as_if: list[tuple[str | None, str]] = [("a", reference) for _, reference in rows]
     assert constant == {"majority_accuracy": 0.75, "majority_macro_f1": pytest.approx(score("f1", as_if)["macro_f1"])}
@@ -54,7 +54,9 @@ def test_f1_of_several_labels_is_sklearns() -> None:
 
     rows: list[tuple[str | None, str]] = [("a\nb", "a"), ("∅", "b"), ("a", "a"), ("b", "∅")]
     there, found = [[1, 0], [0, 1], [1, 0], [0, 0]], [[1, 1], [0, 0], [1, 0], [0, 1]]
-    assert score("f1", rows) == {f"{kind}_f1": f1_score(there, found, average=kind, zero_division=0) for kind in ("macro", "micro")}
+    assert score("f1", rows) == {
+        f"{kind}_f1": pytest.approx(f1_score(there, found, average=kind, zero_division=0)) for kind in ("macro", "weighted", "micro")
+    }
     assert score("accuracy", rows) == {"accuracy": 0.25}
     assert score("majority", rows) == {"majority_accuracy": 0.5, "majority_macro_f1": pytest.approx(1 / 3)}
 
@@ -65,7 +67,7 @@ def with_figures(figure: str, rows: list[tuple[float, str]]) -> list[Prediction]
 
 def numeric(name: str, rows: list[tuple[float, str]], given: str = "score", **options: Any) -> dict[str, float]:
     module = discovery.load("metrics", name)
-    numbers: dict[str, float] = module.compute(with_figures(given, rows), module.Options(**options))
+    numbers: dict[str, float] = measuring.figures(with_figures(given, rows), module.Options(**options))
     return numbers
 
 
@@ -73,7 +75,8 @@ def test_numbers_beside_their_references() -> None:
     from scipy.stats import pearsonr, spearmanr
 
     rows = [(0.5, "1"), (2.0, "1.5"), (2.0, "4"), (9.0, "5")]
-    assert numeric("regression", rows) == {"mse": pytest.approx((0.25 + 0.25 + 4 + 16) / 4), "mae": pytest.approx(7 / 4)}
+    squared = (0.25 + 0.25 + 4 + 16) / 4
+    assert numeric("regression", rows) == {"mse": pytest.approx(squared), "mae": pytest.approx(7 / 4), "rmse": pytest.approx(squared**0.5)}
     ones, others = [value for value, _ in rows], [float(reference) for _, reference in rows]
     expected = {"pearson": pytest.approx(pearsonr(ones, others)[0]), "spearman": pytest.approx(spearmanr(ones, others)[0])}
     assert numeric("correlation", rows) == expected
@@ -95,7 +98,7 @@ def test_numbers_that_are_none() -> None:
 def test_loss_is_a_mean_over_tokens() -> None:
     module = discovery.load("metrics", "loss")
     rows = [Prediction("", "x", None, 3.0, 1), Prediction("", "y", None, 3.0, 5)]
-    assert module.compute(rows, module.Options()) == {"loss": 1.0, "perplexity": pytest.approx(math.e)}
+    assert measuring.figures(rows, module.Options()) == {"loss": 1.0, "perplexity": pytest.approx(math.e)}
 
 
 @pytest.mark.parametrize("name", ["rouge", "accuracy", "f1", "majority"])
@@ -107,4 +110,4 @@ def test_row_without_prediction_is_an_error(name: str) -> None:
 def test_row_without_loss_is_an_error() -> None:
     module = discovery.load("metrics", "loss")
     with pytest.raises(DataError, match="1 of 1"):
-        module.compute([Prediction("", "x", "x", None, 0)], module.Options())
+        measuring.figures([Prediction("", "x", "x", None, 0)], module.Options())
