@@ -126,6 +126,12 @@ class Evaluation(Frozen):
     """How the model writes, for methods that write."""
     seed: NonNegativeInt = 0
     """Seed of sampling."""
+    references: tuple[str, ...] = ()
+    """What the experiments are compared with besides one another, on the same rows: other models, and files of predictions.
+
+    A name from `models` is measured untouched, as each experiment measures its own; a file is a predictions.jsonl of these rows that was
+    made elsewhere (docs/compare.md).
+    """
 
 
 class Resources(Frozen):
@@ -162,6 +168,8 @@ class StageResources(Frozen):
     """One training."""
     evaluate: Resources = Resources(mem_mb=16000, runtime=240)
     """One evaluation of one model."""
+    compare: Resources = Resources(mem_mb=4000, runtime=60)
+    """Comparing all that was measured on an evaluation."""
     report: Resources = Resources(mem_mb=2000, runtime=30)
     """The report."""
 
@@ -195,7 +203,8 @@ class Config(Frozen):
 
     @model_validator(mode="after")
     def _references_lead_somewhere(self) -> Self:
-        problems = [*self._dangling(), *self._circles(), *self._clashes(), *self._unmeasurable(), *self._unwatched()]
+        checks = (self._dangling, self._unknown_references, self._circles, self._clashes, self._unmeasurable, self._unwatched)
+        problems = [problem for check in checks for problem in check()]
         if not (self.models or self.datasets or self.experiments):
             problems.append("there is nothing to make: name `models`, `datasets` or `experiments`")
         if problems:
@@ -226,6 +235,20 @@ class Config(Frozen):
             if dataset.source in self.datasets and dataset.sha256 is not None:
                 problems.append(f"datasets.{name}.sha256: would be ignored; it belongs to `{dataset.source}`, whose files these are")
         return problems
+
+    def _unknown_references(self) -> list[str]:
+        """What evaluations are to be compared with that is neither a model nor a file of predictions."""
+        return [
+            f"evaluations.{name}.references.{place}: " + self._why_unknown(reference)
+            for name, evaluation in self.evaluations.items()
+            for place, reference in enumerate(evaluation.references)
+            if reference not in self.models and (reference in self.experiments or not reference.endswith(".jsonl"))
+        ]
+
+    def _why_unknown(self, reference: str) -> str:
+        if reference in self.experiments:
+            return f"`{reference}` is an experiment, and experiments that name this evaluation are compared without being asked"
+        return f"`{reference}` is neither in `models` nor a .jsonl file of predictions{did_you_mean(reference, list(self.models))}"
 
     def _circles(self) -> list[str]:
         experiments = {name: self.parents(name) for name in self.experiments}
@@ -282,7 +305,7 @@ class Config(Frozen):
 
     def _clashes(self) -> list[str]:
         both = sorted(set(self.models) & set(self.experiments))
-        taken = sorted({"models", "datasets", "report"} & set(self.experiments))
+        taken = sorted({"models", "datasets", "report", "comparisons", "references"} & set(self.experiments))
         tests = sorted(name for name, dataset in self.datasets.items() if dataset.test_source and f"{name}.test" in self.datasets)
         parts = [f"{name}.{field}" for name, model in self.models.items() for field in model.parts()]
         return [
