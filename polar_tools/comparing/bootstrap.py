@@ -107,12 +107,12 @@ def recorded(metrics: Sequence[Counted], samples: int = SAMPLES, seed: int = 0) 
 def interval(values: Array, rows: int) -> tuple[float, float] | None:
     """The ends between which LEVEL of `values` lies, those that are no number left out; None where there are none, or one row only."""
     import numpy as np
-    from scipy.stats import norm, t
+    from scipy.special import ndtr, stdtrit  # of normal and t distributions, without the second that scipy.stats takes to import
 
     known = values[np.isfinite(values)]
     if rows < 2 or not len(known):
         return None
-    outside = float(norm.sf(stretch(rows) * t.isf((1 - LEVEL) / 2, rows - 1)))
+    outside = float(ndtr(stretch(rows) * stdtrit(rows - 1, (1 - LEVEL) / 2)))
     low, high = np.quantile(known, [outside, 1 - outside])
     return float(low), float(high)
 

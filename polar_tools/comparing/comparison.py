@@ -108,7 +108,7 @@ def compare(
     missing |= {f"{' and '.join(names)}: {name}": why for names in differences for name, why in _otherwise(names, means)}
     pairs = tuple(pair for family in families for pair in _judged({names: differences[names] for names in family}, kinds))
     standings = {lot: {name: difference.standing(mean, rows) for name, mean in of_lot.items()} for lot, of_lot in means.items()}
-    return Comparison(rows, samples, seed, kinds, standings, pairs, missing)
+    return Comparison(rows, samples if rows > 1 else 0, seed, kinds, standings, pairs, missing)
 
 
 def against_first(names: Sequence[str]) -> Families:

@@ -95,7 +95,7 @@ def difference(baseline: Drawn, other: Drawn, rows: int, right: tuple[Array, Arr
     values, value = other.values - baseline.values, other.value - baseline.value
     seeds = [one.seeds for one in (baseline, other) if one.seeds is not None]
     ends, p, detectable = _concluded(value, values, rows, seeds)
-    tested = None if right is None else mcnemar.test(*right)
+    tested = None if right is None or rows < 2 else mcnemar.test(*right)
     return Difference(value, ends, p if tested is None else tested.p, tested, detectable, len(values), _undefined(values))
 
 
@@ -104,7 +104,7 @@ def _concluded(
 ) -> tuple[tuple[float, float] | None, float | None, float | None]:
     """The 95 % interval, the p value of a true value of 0, and the smallest value that is told from 0 in POWER of cases."""
     import numpy as np
-    from scipy.stats import t
+    from scipy.special import stdtr, stdtrit
 
     known = values[np.isfinite(values)]
     if rows < 2 or len(known) < 2:
@@ -116,23 +116,23 @@ def _concluded(
     if not total:
         return (value, value), 1.0 if value == 0 else _least(known), None
     freedom = total**2 / sum(variance**2 / degrees for variance, degrees in parts)
-    error, outer = math.sqrt(total), float(t.isf((1 - LEVEL) / 2, freedom))
-    detectable = (outer + float(t.ppf(POWER, freedom))) * error
+    error, outer = math.sqrt(total), float(stdtrit(freedom, (1 + LEVEL) / 2))
+    detectable = (outer + float(stdtrit(freedom, POWER))) * error
     if not seeds:
         return bootstrap.interval(known, rows), _p(known, rows), detectable
-    p = 2 * float(t.sf(abs(value) / error, freedom))
+    p = 2 * float(stdtr(freedom, -abs(value) / error))
     return (value - outer * error, value + outer * error), max(p, _least(known)), detectable
 
 
 def _p(known: Array, rows: int) -> float:
     """Two-sided: how far the interval could be widened before it holds 0. Never 0, for so few draws can't tell that."""
-    from scipy.stats import norm, t
+    from scipy.special import ndtri, stdtr
 
     draws = len(known)
     tail = min(1 + int((known <= 0).sum()), 1 + int((known >= 0).sum())) / (draws + 1)
     if tail >= 0.5:
         return 1.0
-    return 2 * float(t.sf(norm.isf(tail) / bootstrap.stretch(rows), rows - 1))
+    return 2 * float(stdtr(rows - 1, ndtri(tail) / bootstrap.stretch(rows)))
 
 
 def _least(known: Array) -> float:

@@ -17,19 +17,8 @@ from polar_tools.comparing.sentences import Sentence
 from polar_tools.metrics.base import Options
 
 COLUMNS = (
-    "rows",
-    "baseline",
-    "other",
-    "figure",
-    "value",
-    "other_value",
-    "difference",
-    "low",
-    "high",
-    "p",
-    "p_holm",
-    "detectable",
-    "verdict",
+    *("rows", "baseline", "other", "figure", "baseline_value", "other_value", "difference", "low", "high"),
+    *("p", "p_holm", "detectable", "verdict"),
 )
 """Of comparison.csv, behind `part`: all, contaminated or clean."""
 
@@ -70,7 +59,7 @@ def find(paired: Paired, families: Families, metrics: Sequence[Options] = (), sa
     whole = comparison.compare(paired.lots, families, metrics, samples, seed)
     split = parts.split(paired, families, metrics, samples, seed)
     stories = [] if split is None else sentences.stories(whole, split)
-    return Findings(whole, split, tuple(sentences.of(whole)), tuple(stories), tuple(_notes(paired, whole)))
+    return Findings(whole, split, tuple(sentences.of(whole)), tuple(stories), tuple(_notes(paired, whole, split)))
 
 
 def _lines(one: Comparison, pair: Pair) -> Iterator[list[Any]]:
@@ -82,13 +71,15 @@ def _lines(one: Comparison, pair: Pair) -> Iterator[list[Any]]:
         yield [one.rows, pair.baseline, pair.other, figure, *shown, told.verdict]
 
 
-def _notes(paired: Paired, whole: Comparison) -> Iterator[str]:
+def _notes(paired: Paired, whole: Comparison, split: Parts | None) -> Iterator[str]:
     """What a reader must know before anything is concluded."""
     for name, rows in paired.left_out.items():
         yield f"{rows:,} rows of {name} are left out: not all have them"
     alone = [lot.name for lot in paired.lots if _trained_once(lot)]
     if alone and whole.rows > 1:
         yield f"one training each of {', '.join(alone)}: all this holds for these; more `seeds` say what the next training would give"
+    if split is not None and split.clean is None:
+        yield f"all {whole.rows:,} rows overlap with training data: there is no clean part"
     if whole.rows < 2:
         yield "a single row can't tell how much chance there is in it: there are no intervals"
     for lot, figures in whole.lots.items():

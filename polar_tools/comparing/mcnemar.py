@@ -31,10 +31,10 @@ def test(baseline: Array, other: Array) -> McNemar:
 
 def _p(lost: int, won: int, middle: bool) -> float:
     """Two-sided, by the binomial distribution; `middle` counts the division that was seen only half."""
-    from scipy.stats import binom
+    from scipy.special import bdtr
 
     fewer, rows = min(lost, won), lost + won
     if not rows or lost == won:
         return 1.0
-    tail = float(binom.cdf(fewer, rows, 0.5)) - (0.5 * float(binom.pmf(fewer, rows, 0.5)) if middle else 0.0)
-    return min(1.0, 2 * tail)
+    tail, less = float(bdtr(fewer, rows, 0.5)), float(bdtr(fewer - 1, rows, 0.5)) if fewer else 0.0
+    return min(1.0, tail + less if middle else 2 * tail)

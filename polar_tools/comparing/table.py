@@ -15,10 +15,10 @@ TIMES_100 = "x 100"
 
 def lines(found: Findings) -> Iterator[str]:
     """The whole comparison, its parts where there are any, the sentences, and what to know of it."""
-    yield from _comparison(found.whole, f"{found.whole.rows:,} rows, {found.whole.samples:,} draws, seed {found.whole.seed}")
-    if found.parts is not None:
+    yield from _comparison(found.whole, f"{_rows(found.whole)}, {found.whole.samples:,} draws, seed {found.whole.seed}")
+    if found.parts is not None and found.parts.clean is not None:
         for name, one in (("contaminated", found.parts.contaminated), ("clean", found.parts.clean)):
-            yield from () if one is None else ("", *_comparison(one, f"the {name} part: {one.rows:,} rows"))
+            yield from () if one is None else ("", *_comparison(one, f"the {name} part: {_rows(one)}"))
     yield ""
     yield from (f"{one.en}." for one in (*found.sentences, *found.stories))
     yield from (f"note: {note}" for note in found.notes)
@@ -31,6 +31,10 @@ def _comparison(one: Comparison, title: str) -> Iterator[str]:
     for row in (HEAD, *rows):
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
         yield "  ".join(cells).rstrip()
+
+
+def _rows(one: Comparison) -> str:
+    return f"{one.rows:,} row{'' if one.rows == 1 else 's'}"
 
 
 def _figure(one: Comparison, figure: str, kind: Kind) -> Iterator[tuple[str, ...]]:
