@@ -64,6 +64,7 @@ for stage in (
     "rank",
     "train",
     "evaluate",
+    "harness",
     "report",
 ):
 

@@ -14,6 +14,7 @@ from polar_tools.errors import ConfigError
 from polar_tools.fields import Ref, payload_of, replaced
 from polar_tools.methods.base import Config as Experiment
 from polar_tools.methods.base import TokenExpectations
+from polar_tools.metrics import tasks
 from polar_tools.specs import (
     ConvertSpec,
     DecontaminateSpec,
@@ -21,6 +22,7 @@ from polar_tools.specs import (
     ExpectSpec,
     ExperimentSpec,
     Files,
+    HarnessSpec,
     Ingredient,
     Measured,
     MirrorSpec,
@@ -220,7 +222,7 @@ class Plan:
     def _trained_on(self, name: str) -> str:
         """The data that experiments on dataset `name` train on; its overlap with every evaluation is planned."""
         options, prepared = self.config.prepared(name).decontaminate, self._dataset(name)
-        overlaps = {evaluation: self._overlap(name, evaluation) for evaluation in self.config.evaluations}
+        overlaps = {evaluation: self._overlap(name, evaluation) for evaluation in self.config.evaluations if self._rows_of(evaluation)}
         dropped = {evaluation: path for evaluation, path in overlaps.items() if options.policy == "drop" and options.counts(evaluation)}
         if not dropped:
             return prepared
@@ -232,8 +234,12 @@ class Plan:
             return f"{path}/{OverlapSpec.PAYLOAD}"
         same = {field: getattr(options, field) for field in ("ngram_size", "unit", "common")}
         fail = options.policy == "fail" and options.counts(evaluation)
-        test = self._dataset(self.config.evaluations[evaluation].dataset)
+        test = self._dataset(self._rows_of(evaluation))
         return self._add(path, OverlapSpec(dataset=self._dataset(name), test=test, fail=fail, **same))
+
+    def _rows_of(self, evaluation: str) -> str:
+        """The dataset whose test rows are measured; nothing where tasks bring their own."""
+        return self.config.evaluations[evaluation].dataset or ""
 
     def _lineage(self, experiment: Experiment) -> Iterator[str]:
         """The datasets that an experiment's model was trained on, its own first."""
@@ -299,7 +305,9 @@ class Plan:
                     run: self._evaluate(name, experiment, tokenizer, evaluation, seed, trainings[run])
                     for run, seed in ((f"seed{seed}", seed) for seed in experiment.seeds)
                 },
-                overlaps={dataset: self._overlap(dataset, evaluation) for dataset in self._lineage(experiment)},
+                overlaps={
+                    dataset: self._overlap(dataset, evaluation) for dataset in self._lineage(experiment) if self._rows_of(evaluation)
+                },
             )
             for evaluation in experiment.evaluations
         }
@@ -318,11 +326,13 @@ class Plan:
 
     def _evaluate(self, name: str, experiment: Experiment, tokenizer: str, evaluation_name: str, seed: int, trained: str | None) -> str:
         evaluation: Evaluation = self.config.evaluations[evaluation_name]
+        if evaluation.tasks:
+            return self._harness(name, tokenizer, evaluation_name, seed, trained)
         metrics = evaluation.metrics or tuple(_default_metrics(experiment))
         spec = EvaluateSpec(
             tokenizer=tokenizer,
             trained=trained,
-            test=self._dataset(evaluation.dataset),
+            test=self._dataset(self._rows_of(evaluation_name)),
             metrics=metrics,
             generation=evaluation.generation,
             seed=evaluation.seed,
@@ -331,6 +341,24 @@ class Plan:
         )
         run = "base" if trained is None else f"seed{seed}"
         return self._add(f"results/{name}/{run}/evaluate/{evaluation_name}", spec)
+
+    def _harness(self, name: str, tokenizer: str, evaluation_name: str, seed: int, trained: str | None) -> str:
+        evaluation = self.config.evaluations[evaluation_name]
+        spec = HarnessSpec(
+            tokenizer=tokenizer,
+            trained=trained,
+            metrics=(tasks.Options(),),
+            tasks=evaluation.tasks,
+            include_path=evaluation.include_path,
+            num_fewshot=evaluation.num_fewshot,
+            limit=evaluation.limit,
+            apply_chat_template=evaluation.apply_chat_template,
+            seed=evaluation.seed,
+            head_seed=seed,
+            experiment=self._bound(name, "harness", seed, self._start(name, seed)),
+        )
+        run = "base" if trained is None else f"seed{seed}"
+        return self._add(f"results/{name}/{run}/harness/{evaluation_name}", spec)
 
 
 def _default_metrics(experiment: Experiment) -> Iterator[Metric]:
