@@ -40,7 +40,7 @@ datasets:
   sayings: {source: file://assets/rows.csv, columns: {prompt: question, completion: answer}, split: {test_size: 12, seed: 0}}
 evaluations: {animals: {tasks: [choose], include_path: tasks}}
 experiments:
-  say: {method: sft, model: llama, dataset: sayings, evaluations: [animals], max_steps: 40, per_device_train_batch_size: 8,
+  say: {method: sft, model: llama, dataset: sayings, evaluations: [animals], max_steps: 80, per_device_train_batch_size: 8,
         learning_rate: 1.0e-2, threads: 1}
 """
 
