@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from polar_tools.errors import DataError
 from polar_tools.metrics import base, task
 from polar_tools.metrics.base import Prediction
 
@@ -20,8 +19,5 @@ class Options(base.Options):
 
 
 def chosen(predictions: Sequence[Prediction], options: Options) -> list[base.Options]:
-    """`task` for each score that rows have; raises DataError for a row that has none."""
-    for number, row in enumerate(predictions):
-        if not task.scores([row]):
-            raise DataError(f"metric `tasks`: row {number} has no score of a task; only tasks of lm-evaluation-harness give such")
+    """`task` for each score that rows have: none where all tasks measure something over all rows at once, such as a perplexity."""
     return [task.Options(figure=name) for name in task.scores(predictions)]

@@ -11,12 +11,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from polar_tools import discovery, modeling
+from polar_tools import discovery, measuring, modeling, prompting
 from polar_tools.artifact import Facts, canonical
+from polar_tools.comparing import bootstrap
 from polar_tools.errors import ConfigError, WorldError, first_line
 from polar_tools.fields import did_you_mean
 from polar_tools.metrics.base import Prediction
 from polar_tools.metrics.task import BETWEEN
+from polar_tools.records import write_whole
 from polar_tools.specs import HarnessSpec
 
 OPTIONAL = ("lm-eval",) if importlib.util.find_spec("lm_eval") else ()
@@ -34,15 +36,19 @@ def run(spec: HarnessSpec, folder: Path) -> Facts:
     """Write predictions.jsonl, a line a row of each task, and report.json with what the tasks measured."""
     if not OPTIONAL:
         raise ConfigError("tasks: lm-evaluation-harness is not installed: pip install 'polar-tools[harness]'")
+    prompts = prompting.of(spec.experiment, Path(spec.tokenizer)) if spec.apply_chat_template else {}
+    if spec.trained is not None and prompts:
+        prompting.check(Path(spec.trained), prompts)
     manager = _manager(spec)
     found = _asked(spec, manager)
-    report = _report(spec, found)
-    predictions = list(_predictions(found, report["given_by"]))
-    with (folder / "predictions.jsonl").open("w", encoding="utf-8") as output:
-        output.writelines(json.dumps(asdict(row), ensure_ascii=False, sort_keys=True) + "\n" for row in predictions)
-    report = {"rows": len(predictions), **report, "settings": {"tasks": _settings(found)}}
-    (folder / spec.PAYLOAD).write_bytes(canonical(report))
-    return Facts(recorded=report)
+    figures = _figures(spec, found)
+    predictions = list(_predictions(found, figures["given_by"]))
+    drawn = bootstrap.recorded(measuring.counted(predictions, spec.metrics))
+    report = {"rows": len(predictions), **figures, **drawn, "settings": {"tasks": _settings(found)}}
+    lines = (json.dumps(asdict(row), ensure_ascii=False, sort_keys=True) + "\n" for row in predictions)
+    write_whole(folder / "predictions.jsonl", "".join(lines).encode())
+    write_whole(folder / spec.PAYLOAD, canonical(report))
+    return Facts(recorded={**report, **({"prompts": prompts} if prompts else {})})
 
 
 def _manager(spec: HarnessSpec) -> Any:
@@ -87,7 +93,7 @@ def _asked(spec: HarnessSpec, manager: Any) -> dict[str, Any]:
     return found
 
 
-def _report(spec: HarnessSpec, found: Mapping[str, Any]) -> dict[str, Any]:
+def _figures(spec: HarnessSpec, found: Mapping[str, Any]) -> dict[str, Any]:
     """`metrics` by TASK/METRIC, of the tasks and groups that were named; `given_by`; and of each its standard error and shots."""
     inner = {name for names in found["group_subtasks"].values() for name in names} - set(spec.tasks)
     figures, lines = dict[str, float](), []

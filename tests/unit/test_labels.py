@@ -96,7 +96,10 @@ def test_which_metrics_a_config_takes_by_itself(assets: Path, tmp_path: Path) ->
     }
     made = Plan(configs.parse(told)).artifacts
     taken = {name: [metric.name for metric in made[f"results/{name}/base/evaluate/e"].spec.metrics] for name in told["experiments"]}
-    assert taken == {"number": ["correlation", "regression", "r2"], "label": ["accuracy", "f1", "majority", "confusion", "calibration", "loss"]}
+    assert taken == {
+        "number": ["correlation", "regression", "r2"],
+        "label": ["accuracy", "f1", "majority", "confusion", "calibration", "loss"],
+    }
 
 
 def learned(values: list[Any], kind: str = labels.SINGLE, num_labels: int | None = None) -> list[str]:
