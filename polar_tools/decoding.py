@@ -98,13 +98,14 @@ def counts_ngrams(model: PreTrainedModel, generation: Mapping[str, Any]) -> bool
 def tokens_at_once(model: PreTrainedModel) -> int:
     """Tokens of which what a model remembers is as much as its weights, which each step reads anyway; FEW where it doesn't say how much."""
     text = model.config.get_text_config(decoder=True).to_dict()
-    sizes = [next((text[name] for name in names if text.get(name)), None) for names in (LAYERS, HIDDEN, HEADS)]
-    if not all(isinstance(size, int) for size in sizes):
+    layers, hidden, heads = (
+        next((int(text[name]) for name in names if isinstance(text.get(name), int)), 0) for names in (LAYERS, HIDDEN, HEADS)
+    )
+    if not (layers and hidden and heads):
         return FEW
-    layers, hidden, heads = sizes
     kept = 2 * layers * (text.get("num_key_value_heads") or heads) * (text.get("head_dim") or hidden // heads)
     weights = sum(weight.numel() * weight.element_size() for weight in model.parameters())
-    return max(FEW, weights // (kept * model.dtype.itemsize))
+    return max(FEW, int(weights // (kept * model.dtype.itemsize)))
 
 
 def padding(tokenizer: PreTrainedTokenizerBase) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ class Found:
     head_seed: int = 0
     notes: tuple[str, ...] = ()
     """What was told from the model or the rows, for people."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """What the columns of the rows that it was trained on are called in the data, where its dataset says so."""
 
     def load(self, rows: Sequence[base.Row]) -> Running:
         """Itself in memory, for rows like these. The working directory must be `root`."""
@@ -91,7 +93,8 @@ def experiment(file: Path, name: str, run: str | None, evaluation: str | None) -
     if missing := [path for path in needed if not (Path(path).parent / "manifest.json").is_file()]:
         targets = " ".join(f"{Path(path).parent}/manifest.json" for path in missing)
         raise UserError(f"{Path(missing[0]).parent} isn't made yet: run `snakemake --configfile {file} {targets}`")
-    found = Found(sliced(train.experiment, "evaluate"), needed[1], train.tokenizer, None, Path.cwd(), head_seed=train.seed)
+    columns = _columns(Path(), train.experiment.dataset)
+    found = Found(sliced(train.experiment, "evaluate"), needed[1], train.tokenizer, None, Path.cwd(), head_seed=train.seed, columns=columns)
     if chosen != "base":
         prompting.check(Path(needed[1]), prompting.of(found.config, Path(train.tokenizer)))
     return found if measured is None else replace(found, generation=measured.generation, seed=measured.seed)
@@ -125,9 +128,18 @@ def trained(given: Path) -> Found | None:
             "leave the model in its project, or copy all of it"
         )
     model = str(found[0].relative_to(root) / TrainSpec.PAYLOAD)
-    made = Found(sliced(spec.experiment, "evaluate"), model, spec.tokenizer, None, root, seed=0, head_seed=spec.seed)
+    columns = _columns(root, spec.experiment.dataset)
+    made = Found(sliced(spec.experiment, "evaluate"), model, spec.tokenizer, None, root, head_seed=spec.seed, columns=columns)
     prompting.check(found[0] / TrainSpec.PAYLOAD, prompting.of(made.config, root / spec.tokenizer))
     return made
+
+
+def _columns(root: Path, data: str) -> dict[str, str]:
+    """What the dataset in `data`, below `root`, calls its columns; nothing where several became one, or they were recognised."""
+    told = read_json((root / data).parent / "spec.json") or {}
+    if told.get("stage") == "decontaminate":
+        return _columns(root, str(told["dataset"]))
+    return dict(told.get("columns", {})) if told.get("stage") == "prepare" else {}
 
 
 def untrained(folder: Path, columns: Collection[str], method: str | None, fields: Mapping[str, Any], work: Path) -> Found:

@@ -318,7 +318,7 @@ class Plan:
 
     def _evaluate(self, name: str, experiment: Experiment, tokenizer: str, evaluation_name: str, seed: int, trained: str | None) -> str:
         evaluation: Evaluation = self.config.evaluations[evaluation_name]
-        metrics = evaluation.metrics or tuple(_default_metrics(experiment))
+        metrics = evaluation.metrics or tuple(default_metrics(experiment))
         spec = EvaluateSpec(
             tokenizer=tokenizer,
             trained=trained,
@@ -333,7 +333,8 @@ class Plan:
         return self._add(f"results/{name}/{run}/evaluate/{evaluation_name}", spec)
 
 
-def _default_metrics(experiment: Experiment) -> Iterator[Metric]:
+def default_metrics(experiment: Experiment) -> Iterator[Metric]:
+    """The metrics of evaluations that name none."""
     for metric in experiment.metrics() or discovery.load("methods", experiment.method).METRICS:
         yield discovery.load("metrics", metric).Options()
 
