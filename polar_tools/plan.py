@@ -394,7 +394,7 @@ class Plan:
             tokenizer="",
             trained=None,
             test=self._dataset(self._rows_of(evaluation_name)),
-            metrics=evaluation.metrics or tuple(_default_metrics(self.config.experiments[name])),
+            metrics=evaluation.metrics or tuple(default_metrics(self.config.experiments[name])),
             generation=evaluation.generation,
             seed=evaluation.seed,
             head_seed=seed,
@@ -417,7 +417,8 @@ class Plan:
         )
 
 
-def _default_metrics(experiment: Experiment) -> Iterator[Metric]:
+def default_metrics(experiment: Experiment) -> Iterator[Metric]:
+    """The metrics of evaluations that name none."""
     for metric in experiment.metrics() or discovery.load("methods", experiment.method).METRICS:
         yield discovery.load("metrics", metric).Options()
 

@@ -55,7 +55,7 @@ def predict(
     spec: EvaluateSpec | RankSpec, model: str, rows: Sequence[base.Row], seeds: tuple[int, int], generation: dict[str, Any]
 ) -> list[Prediction]:
     """What the model in the folder `model` makes of `rows`; `seeds` are those of a new head, and of sampling."""
-    return running.load(spec.experiment, model, spec.tokenizer, list(rows[0]), seeds).predict(rows, generation)
+    return running.load(spec.experiment, model, spec.tokenizer, rows, seeds).predict(rows, generation)
 
 
 def measured(
