@@ -65,6 +65,7 @@ for stage in (
     "rank",
     "train",
     "evaluate",
+    "harness",
     "compare",
     "report",
 ):
