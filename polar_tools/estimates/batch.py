@@ -19,11 +19,13 @@ PAIRED = ("dpo", "orpo", "reward", "sentence_transformer")
 APART = {"sentence_transformer": 2}
 """Methods that send the texts of a row through the model one after another, and how many these are."""
 HEADS = {
-    **dict.fromkeys(("sft", "causal_lm", "multimodal", "orpo"), "answer"),
+    **dict.fromkeys(("sft", "causal_lm", "multimodal"), "sliced"),
+    "orpo": "answer",
     **dict.fromkeys(("dpo", "kto", "grpo", "rloo"), "fused"),
     **dict.fromkeys(("classification", "reward", "sentence_transformer", "cross_encoder"), "none"),
 }
-"""Where a language model's head runs: on trained tokens (trainers/answer_loss.py), in tiles (trl), nowhere; everywhere for all others."""
+"""Where a language model's head runs: on trained tokens, a slice of them at a time (head_loss.py) or all; in tiles (trl); nowhere.
+Everywhere for all others."""
 WRITING = ("grpo", "rloo", "ppo")
 """Methods that let the model write while they train."""
 WITH_REFERENCE = ("dpo", "kto", "grpo", "rloo", "ppo")
@@ -88,6 +90,8 @@ def logits(config: Config, model: Architecture, batch: Batch, backward: bool = T
     kind, size = head(config), 2.0 if config.bf16 or config.fp16 else activations.BYTES[config.dtype]
     if kind == "none":
         return 0.0
+    if kind == "sliced":
+        return activations.sliced_logits(batch.trained, model.words, size, backward and not config.use_peft)
     if kind == "answer":
         return activations.answer_logits(batch.sequences, batch.columns, batch.trained, model.words, size)
     if kind == "fused":
