@@ -191,14 +191,14 @@ def test_two_processes_train_on_parts_of_rows_as_one_on_whole_ones(here: Path) -
         assert alone.get("eval_metrics") == pytest.approx(shared.get("eval_metrics"))
 
 
-@pytest.mark.parametrize("processes", [2, 4])
+@pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_each_architecture_makes_of_parts_what_it_makes_of_the_whole(processes: int, here: Path) -> None:
     for line in torchrun("dividing.py", *MORE, processes=processes).splitlines():
         found = json.loads(line)
         if found["kind"] == "lfm2":
             assert not found["same"] and found["outputs"] > 0.1, "nobody sees that a convolution misses tokens"
         else:
-            assert found["same"] and max(found["outputs"], found["gradients"]) < 1e-12, found
+            assert found["same"] and max(found["outputs"], found["gradients"]) < 1e-6, found
 
 
 @pytest.mark.slow
