@@ -1,4 +1,4 @@
-"""Models on whole rows and on parts of them: `torchrun tests/dividing.py KIND...`, in float64 but for norms; rank 0 prints a line of JSON for each.
+"""Models on whole rows and on parts of them: `torchrun tests/dividing.py KIND...`; rank 0 prints a line of JSON for each, of float64.
 
 `outputs` and `gradients` are how far those of the parts are from those of the whole, as shares of the largest; `same` is what a training
 finds out before its first step.

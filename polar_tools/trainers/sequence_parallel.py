@@ -16,10 +16,11 @@ from transformers import TrainerCallback
 from polar_tools.errors import ConfigError
 from polar_tools.trainers import ulysses
 from polar_tools.trainers.answer_loss import AnswerLossTrainer
-from polar_tools.trainers.flattening import SHARE
 from polar_tools.trainers.ulysses import Group
 
 Batch = dict[str, Any]
+SHARE = {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
+"""How far outputs may be apart, as a share of the largest, by the type that is computed in. They were the same bits in float32."""
 
 
 @dataclass
@@ -64,9 +65,14 @@ class SequenceParallelTrainer(AnswerLossTrainer):
 
     def _refuse(self) -> None:
         """Raise ConfigError for what would be another training."""
-        name, kernel = "sequence_parallel_size", self.model.config.get_text_config()._attn_implementation
+        name, told = "sequence_parallel_size", self.model.config.get_text_config()
+        kernel, others = told._attn_implementation, sorted({*(getattr(told, "layer_types", None) or ())} - {*ulysses.LAYERS})
         if kernel not in ulysses.KERNELS:
             raise ConfigError(f"{name}: {kernel} attention can't be divided; set `attn_implementation` to {' or '.join(ulysses.KERNELS)}")
+        if others:
+            raise ConfigError(
+                f"{name}: tokens of this model see each other in layers that can't be divided ({', '.join(others)}); leave it out"
+            )
         if self.aux_loss_enabled:
             raise ConfigError(
                 f"{name}: this model's experts are balanced by a loss of whole rows (`router_aux_loss_coef`); leave one of them"
@@ -135,8 +141,8 @@ class _Tried(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Raises ConfigError for a model that can't be trained on parts of rows."""
         trainer, model = self.trainer, self.trainer.model
-        half = torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else model.dtype
-        if not ulysses.does_the_same(model, trainer.sharing, args.device, SHARE.get(half, 1e-2)):
+        dtype = torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else model.dtype
+        if not ulysses.does_the_same(model, trainer.sharing, args.device, SHARE[dtype]):
             raise ConfigError(
                 f"sequence_parallel_size: {type(model).__name__} makes something else of a row's parts than of the whole, "
                 "so its tokens see each other elsewhere than in an attention of transformers. Leave it out"

@@ -24,6 +24,8 @@ from polar_tools.trainers.heads import refuse_undivided
 
 KERNELS = ("sdpa", "flash_attention_2")
 """Those that a model asks transformers for by name; its eager attention is a part of the model itself."""
+LAYERS = ("full_attention", "sliding_attention")
+"""Kinds of layers, by a configuration's `layer_types`, that are known to be attention over whole rows when they are given whole rows."""
 SHORT = 8
 """Tokens a process of the row on which a model is tried."""
 
@@ -71,7 +73,7 @@ def divided(group: Group) -> Iterator[None]:
 def does_the_same(model: Any, group: Group, device: torch.device, share: float) -> bool:
     """Whether `model` makes of a short row in parts what it makes of it whole, in each process: outputs within a `share` of the largest.
 
-    So does none whose states go on from token to token (Mamba, RWKV), or that has an attention that transformers doesn't know of.
+    A model whose states go on from token to token doesn't, nor one with an attention that transformers doesn't know of.
     """
     words = model.config.get_text_config().vocab_size
     places = torch.arange(SHORT * group.size, device=device)[None]

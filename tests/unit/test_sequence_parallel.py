@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file
 
 from polar_tools import discovery
@@ -21,7 +23,7 @@ from polar_tools.stages import train as stage
 from polar_tools.trainers import ulysses
 from polar_tools.trainers.sequence_parallel import Dividing
 from tests import options, tiny
-from tests.dividing import MORE
+from tests.dividing import MORE, SIZE
 from tests.options import refused, spec
 
 CONFIG = options.CONFIG.replace(
@@ -217,3 +219,34 @@ def test_groups_of_processes_take_rows_of_their_own(fields: dict[str, Any], here
         [line["loss"] for line in logged(one) if "loss" in line], abs=2e-5
     )
     assert far(one, four) < 1e-4
+
+
+@pytest.mark.slow
+def test_a_model_whose_tokens_meet_outside_of_attention_is_refused(assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(assets / "assets", tmp_path / "assets")
+    told = {**SIZE, "vocab_size": 400, **MORE["lfm2"], "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    model = transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.for_model("lfm2", **told))
+    model.save_pretrained(tmp_path / "assets/llama")
+    options.render(tmp_path / "project", tmp_path, CONFIG)
+    monkeypatch.chdir(tmp_path / "project")
+    done = train(folder := make("conv", max_steps=1, **SHARED))
+    assert done.returncode == 2 and "tokens of this model see each other in layers that can't be divided (conv)" in done.stderr
+    assert "Traceback" not in done.stderr and not (folder / "metrics.jsonl").exists()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+@pytest.mark.parametrize("fields", [{}, {"deepspeed": "zero3"}, {"use_peft": True, "activation_checkpointing": True}], ids=str)
+@pytest.mark.parametrize("kernel", [{}, {"dtype": "bfloat16", "bf16": True, "attn_implementation": "flash_attention_2"}], ids=str)
+def test_two_gpus_train_on_parts_of_rows_as_one_on_whole_ones(fields: dict[str, Any], kernel: dict[str, Any], here: Path) -> None:
+    name, steps = (
+        f"{len(fields)} {len(kernel)} {fields.get('deepspeed')}",
+        {"max_steps": 4, "per_device_train_batch_size": 4, **kernel, **fields},
+    )
+    alone = {field: value for field, value in steps.items() if field != "deepspeed"}
+    one, two = make(f"{name} one", **alone, gpus=1), make(f"{name} two", **steps, gpus=2, sequence_parallel_size=2)
+    for folder in (one, two):
+        done = train(folder)
+        assert done.returncode == 0, done.stderr
+    losses = [[line["loss"] for line in logged(folder) if "loss" in line] for folder in (one, two)]
+    assert losses[0] == pytest.approx(losses[1], abs=5e-2 if kernel else 1e-3)
