@@ -191,7 +191,7 @@ class Experiment:
         """How much it was trained."""
         config, facts = self.spec.experiment, next(iter(self.trainings.values())).record["facts"]
         steps = f"{facts['steps']:,} steps" if "steps" in facts else f"{config.num_train_epochs:g} epochs"
-        rows = config.per_device_train_batch_size * config.gradient_accumulation_steps * config.world_size
+        rows = config.per_device_train_batch_size * config.gradient_accumulation_steps * config.data_parallel_size
         return f"{steps} of {rows} row{'s' if rows > 1 else ''}"
 
     @property
