@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import Field, JsonValue, NonNegativeInt, PositiveFloat, PositiveInt, StringConstraints, ValidationError, model_validator
@@ -24,6 +24,8 @@ Part = TypeVar("Part", bound=Frozen)
 
 Title = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
+
+ReportLanguage = Literal["en", "ko", "both"]
 
 Method = Annotated[Experiment, OneOf("methods", "Config", "method")]
 Metric = Annotated[metrics.Options, OneOf("metrics", "Options", "name")]
@@ -153,6 +155,8 @@ class Config(Frozen):
 
     project_name: Title = "polar"
     """Stands over the report."""
+    report_language: ReportLanguage = "both"
+    """The language of the report's pages: en (English), ko (Korean), or both, with a link from each page to the other."""
     models: dict[Name, Model] = {}
     """Base models by name."""
     datasets: dict[Name, Dataset] = {}
@@ -255,7 +259,7 @@ class Config(Frozen):
 
     def _clashes(self) -> list[str]:
         both = sorted(set(self.models) & set(self.experiments))
-        taken = sorted({"models", "datasets", "report"} & set(self.experiments))
+        taken = sorted({"models", "datasets", "report", "index"} & set(self.experiments))
         tests = sorted(name for name, dataset in self.datasets.items() if dataset.test_source and f"{name}.test" in self.datasets)
         parts = [f"{name}.{field}" for name, model in self.models.items() for field in model.parts()]
         return [

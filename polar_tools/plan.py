@@ -63,7 +63,7 @@ class Plan:
         parents_first = sorted(config.experiments, key=lambda name: (self._generation(name), name))
         reported = {name: self._experiment(name, config.experiments[name]) for name in parents_first}
         if reported:
-            self._add(REPORT, ReportSpec(project_name=config.project_name, experiments=reported))
+            self._add(REPORT, ReportSpec(project_name=config.project_name, report_language=config.report_language, experiments=reported))
         else:
             self._all_there_is()
 
