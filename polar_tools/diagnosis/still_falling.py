@@ -8,8 +8,10 @@ from polar_tools.diagnosis.base import Finding, Run, Words, noise
 
 FALL = 0.05
 """The last fifth of the losses lies lower than the one before by at least this share."""
+LEARNT = 0.05
+"""Nats: a loss below this has hardly anything left to lose."""
 ERRORS = 2
-"""And by this many standard errors of their difference."""
+"""And it lies lower by this many standard errors of the difference."""
 
 WORDS = {
     "en": Words(
@@ -37,6 +39,6 @@ def find(run: Run) -> Finding | None:
     *_, fourth, fifth = run.fifths
     before, last = statistics.fmean(fourth), statistics.fmean(fifth)
     doubt = (noise(fourth) ** 2 + noise(fifth) ** 2) ** 0.5
-    if before <= 0 or before - last < max(FALL * before, ERRORS * doubt):
+    if before < LEARNT or before - last < max(FALL * before, ERRORS * doubt):
         return None
     return Finding({"before": before, "last": last, "share": (before - last) / before})

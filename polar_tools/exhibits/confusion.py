@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from polar_tools.metrics.base import Prediction
+from polar_tools.metrics.base import Prediction, label_sets
 
 MOST = 20
 """Labels that a page has room for, the most frequent first; the others are counted together."""
@@ -25,8 +25,10 @@ class Confusion:
         return self.counts[row][column] / (sum(self.counts[row]) or 1)
 
 
-def of(rows: Sequence[Prediction]) -> Confusion:
-    """The matrix of some predictions; labels that were only predicted stand in it too."""
+def of(rows: Sequence[Prediction]) -> Confusion | None:
+    """The matrix of some predictions; labels that were only predicted stand in it too. None where rows have several labels."""
+    if any(len(labels) != 1 for labels in label_sets([text for row in rows for text in (row.reference, row.prediction or "")])):
+        return None
     frequent = Counter(row.reference for row in rows)
     frequent.update({row.prediction or "": 0 for row in rows})
     labels = sorted(frequent, key=lambda label: (-frequent[label], label))

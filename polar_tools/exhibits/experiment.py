@@ -81,8 +81,8 @@ class Experiment:
 
     @property
     def found(self) -> int:
-        """Findings of all runs."""
-        return sum(map(len, self.findings.values()))
+        """How many diagnoses found something in any run."""
+        return len({name for found in self.findings.values() for name in found})
 
     @cached_property
     def ends(self) -> list[Node]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from polar_tools import charts, diagnosing, discovery, languages, learning_curves, pages, provenance
 from polar_tools.artifact import Facts, canonical
+from polar_tools.diagnosis.base import Words
 from polar_tools.exhibits.chain import first_line, sources, walk
 from polar_tools.exhibits.evaluation import Evaluation, Overlap
 from polar_tools.exhibits.experiment import Experiment
@@ -132,7 +133,7 @@ def _pages(spec: ReportSpec, experiments: Sequence[Experiment]) -> Iterator[tupl
 
 def _contents(experiments: Sequence[Experiment], t: languages.Words) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Name, template and own content of each page."""
-    told = {one.name: {run: diagnosing.told(found, t.language) for run, found in one.findings.items()} for one in experiments}
+    told = {one.name: _findings(one, t.language) for one in experiments}
     ends = [node for one in experiments for node in one.ends]
     overview = {"findings": told, "sources": sources(*ends), "metrics": _meanings(experiments, t)}
     yield ReportSpec.PAYLOAD, "report.html.jinja", overview
@@ -140,6 +141,15 @@ def _contents(experiments: Sequence[Experiment], t: languages.Words) -> Iterator
         about = t(f"methods.{one.told.method}") if t.has(f"methods.{one.told.method}") else _about("methods", one.told.method)
         own = {"experiment": one, "findings": told[one.name], "about": about, "metrics": _meanings([one], t)}
         yield f"{one.name}.html", "experiment.html.jinja", own
+
+
+def _findings(one: Experiment, language: str) -> dict[str, dict[str, Words]]:
+    """Diagnosis -> run -> its words there."""
+    found: dict[str, dict[str, Words]] = {}
+    for run, findings in one.findings.items():
+        for name, words in diagnosing.told(findings, language).items():
+            found.setdefault(name, {})[run] = words
+    return {name: found[name] for name in sorted(found)}
 
 
 def _about(package: str, name: str) -> str:
