@@ -67,27 +67,54 @@ class Model(Source):
 
 
 class Generation(Frozen):
-    """How a model writes; names are transformers' own."""
+    """How a model writes; names are transformers' own. What isn't given is as the model's own generation_config.json has it, if at all."""
 
     max_new_tokens: PositiveInt = 64
     """The longest text, in tokens."""
+    min_new_tokens: PositiveInt | None = None
+    """The shortest text, in tokens."""
     num_beams: PositiveInt = 1
     """Beams of the search; 1 takes the most probable token each time."""
     do_sample: bool = False
-    """Draw tokens by their probability rather than take the most probable; seeded."""
+    """Draw tokens by their probability rather than take the most probable; seeded, for each row by itself."""
     temperature: PositiveFloat | None = None
     """Divides the logits before a token is drawn. Needs `do_sample`."""
     top_p: Annotated[PositiveFloat, Field(le=1)] | None = None
     """Draw among the most probable tokens that together reach this probability. Needs `do_sample`."""
     top_k: PositiveInt | None = None
     """Draw among this many most probable tokens. Needs `do_sample`."""
+    repetition_penalty: PositiveFloat | None = None
+    """Above 1 tokens that were there already, in the prompt too, become less probable."""
+    no_repeat_ngram_size: PositiveInt | None = None
+    """No so many tokens stand in a row more than once."""
+    length_penalty: float | None = None
+    """Above 0 a search with beams prefers longer texts, below 0 shorter ones. Needs `num_beams` above 1."""
+    early_stopping: bool | Literal["never"] | None = None
+    """Whether a search ends as soon as `num_beams` texts have ended; `never` goes on until none can become better.
+
+    Needs `num_beams` above 1.
+    """
+    stop_strings: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = ()
+    """A text ends before the first of these that it would hold."""
 
     @model_validator(mode="after")
-    def _sampling_is_asked_for(self) -> Self:
-        unread = [name for name in ("temperature", "top_p", "top_k") if getattr(self, name) is not None]
-        if unread and not self.do_sample:
-            raise ValueError(f"{', '.join(unread)} would be ignored without `do_sample: true`")
+    def _nothing_is_ignored(self) -> Self:
+        needs = {
+            ("temperature", "top_p", "top_k"): (self.do_sample, "do_sample: true"),
+            ("length_penalty", "early_stopping"): (self.num_beams > 1, "num_beams: 2"),
+        }
+        for names, (there, need) in needs.items():
+            unread = [name for name in names if getattr(self, name) is not None]
+            if unread and not there:
+                raise ValueError(f"{', '.join(unread)} would be ignored without `{need}`")
+        if self.min_new_tokens is not None and self.min_new_tokens > self.max_new_tokens:
+            raise ValueError(f"min_new_tokens: {self.min_new_tokens} is more than max_new_tokens {self.max_new_tokens}")
         return self
+
+    def told(self, seed: int) -> dict[str, Any]:
+        """What inference.generate is told: what was given, and the seed of sampling."""
+        given = {name: value for name, value in self.model_dump(exclude_none=True).items() if value != ()}
+        return {**given, "seed": seed}
 
 
 class Evaluation(Frozen):
@@ -101,6 +128,12 @@ class Evaluation(Frozen):
     """How the model writes, for methods that write."""
     seed: NonNegativeInt = 0
     """Seed of sampling."""
+    references: tuple[str, ...] = ()
+    """What the experiments are compared with besides one another, on the same rows: other models, and files of predictions.
+
+    A name from `models` is measured untouched, as each experiment measures its own; a file is a predictions.jsonl of these rows that was
+    made elsewhere (docs/compare.md).
+    """
 
 
 class Resources(Frozen):
@@ -137,6 +170,8 @@ class StageResources(Frozen):
     """One training."""
     evaluate: Resources = Resources(mem_mb=16000, runtime=240)
     """One evaluation of one model."""
+    compare: Resources = Resources(mem_mb=4000, runtime=60)
+    """Comparing all that was measured on an evaluation."""
     report: Resources = Resources(mem_mb=2000, runtime=30)
     """The report."""
 
@@ -172,7 +207,8 @@ class Config(Frozen):
 
     @model_validator(mode="after")
     def _references_lead_somewhere(self) -> Self:
-        problems = [*self._dangling(), *self._circles(), *self._clashes(), *self._unmeasurable(), *self._unwatched()]
+        checks = (self._dangling, self._unknown_references, self._circles, self._clashes, self._unmeasurable, self._unwatched)
+        problems = [problem for check in checks for problem in check()]
         if not (self.models or self.datasets or self.experiments):
             problems.append("there is nothing to make: name `models`, `datasets` or `experiments`")
         if problems:
@@ -203,6 +239,20 @@ class Config(Frozen):
             if dataset.source in self.datasets and dataset.sha256 is not None:
                 problems.append(f"datasets.{name}.sha256: would be ignored; it belongs to `{dataset.source}`, whose files these are")
         return problems
+
+    def _unknown_references(self) -> list[str]:
+        """What evaluations are to be compared with that is neither a model nor a file of predictions."""
+        return [
+            f"evaluations.{name}.references.{place}: " + self._why_unknown(reference)
+            for name, evaluation in self.evaluations.items()
+            for place, reference in enumerate(evaluation.references)
+            if reference not in self.models and (reference in self.experiments or not reference.endswith(".jsonl"))
+        ]
+
+    def _why_unknown(self, reference: str) -> str:
+        if reference in self.experiments:
+            return f"`{reference}` is an experiment, and experiments that name this evaluation are compared without being asked"
+        return f"`{reference}` is neither in `models` nor a .jsonl file of predictions{did_you_mean(reference, list(self.models))}"
 
     def _circles(self) -> list[str]:
         experiments = {name: self.parents(name) for name in self.experiments}
@@ -259,7 +309,7 @@ class Config(Frozen):
 
     def _clashes(self) -> list[str]:
         both = sorted(set(self.models) & set(self.experiments))
-        taken = sorted({"models", "datasets", "report", "index"} & set(self.experiments))
+        taken = sorted({"models", "datasets", "report", "index", "comparisons", "references"} & set(self.experiments))
         tests = sorted(name for name, dataset in self.datasets.items() if dataset.test_source and f"{name}.test" in self.datasets)
         parts = [f"{name}.{field}" for name, model in self.models.items() for field in model.parts()]
         return [

@@ -15,6 +15,8 @@ from polar_tools.fields import Ref, payload_of, replaced
 from polar_tools.methods.base import Config as Experiment
 from polar_tools.methods.base import TokenExpectations
 from polar_tools.specs import (
+    Compared,
+    CompareSpec,
     ConvertSpec,
     DecontaminateSpec,
     EvaluateSpec,
@@ -37,7 +39,9 @@ from polar_tools.specs import (
     sliced,
 )
 
-REPORT = "results/report"
+REPORT, COMPARISONS = "results/report", "results/comparisons"
+NOT_TRAINED: dict[str, object] = {"max_length": None, "on_too_long": "fail", "eval_datasets": {}}
+"""What is not asked of rows that a model will not be trained on: they are rendered for what a tokenizer must know of them."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,17 @@ class Plan:
         foreign_code.check(config)
         self.config = config
         self.artifacts: dict[str, Artifact] = {}
+        self._alike: dict[tuple[str, str], str] = {}
         parents_first = sorted(config.experiments, key=lambda name: (self._generation(name), name))
         reported = {name: self._experiment(name, config.experiments[name]) for name in parents_first}
         if reported:
-            self._add(REPORT, ReportSpec(project_name=config.project_name, report_language=config.report_language, experiments=reported))
+            spec = ReportSpec(
+                project_name=config.project_name,
+                report_language=config.report_language,
+                experiments=reported,
+                comparisons=self._comparisons(reported),
+            )
+            self._add(REPORT, spec)
         else:
             self._all_there_is()
 
@@ -100,6 +111,11 @@ class Plan:
         """The data as prepared, of data from which rows that overlap were left out."""
         made = self.artifacts.get(payload_of(payload))
         return made.spec.dataset if made is not None and isinstance(made.spec, DecontaminateSpec) else payload
+
+    @property
+    def references(self) -> list[str]:
+        """The folders below results/ of models that experiments are compared with, each laid out as an experiment's."""
+        return sorted(set(self._alike.values()))
 
     @cached_property
     def _states(self) -> dict[str, str]:
@@ -294,9 +310,9 @@ class Plan:
         trainings = {f"seed{seed}": self._train(name, tokenizer, seed) for seed in experiment.seeds}
         evaluations = {
             evaluation: Measured(
-                base=self._evaluate(name, experiment, tokenizer, evaluation, experiment.seeds[0], None),
+                base=self._evaluate(name, tokenizer, evaluation, experiment.seeds[0], None),
                 runs={
-                    run: self._evaluate(name, experiment, tokenizer, evaluation, seed, trainings[run])
+                    run: self._evaluate(name, tokenizer, evaluation, seed, trainings[run])
                     for run, seed in ((f"seed{seed}", seed) for seed in experiment.seeds)
                 },
                 overlaps={dataset: self._overlap(dataset, evaluation) for dataset in self._lineage(experiment)},
@@ -307,6 +323,49 @@ class Plan:
             method=experiment.method, model=experiment.model, dataset=experiment.dataset, trainings=trainings, evaluations=evaluations
         )
 
+    def _comparisons(self, reported: dict[str, Reported]) -> dict[str, str]:
+        """What is compared, by evaluation: all that was measured on it."""
+        made = {}
+        for name, evaluation in sorted(self.config.evaluations.items()):
+            compared = {
+                one: self._compared(one, name, told.evaluations[name]) for one, told in reported.items() if name in told.evaluations
+            }
+            if compared:
+                files = tuple(file for file in evaluation.references if file not in self.config.models)
+                made[name] = self._add(f"{COMPARISONS}/{name}", CompareSpec(experiments=compared, files=files))
+        return made
+
+    def _compared(self, name: str, evaluation: str, measured: Measured) -> Compared:
+        parent = self.config.experiments.get(self.config.experiments[name].model)
+        seen = {dataset: path for dataset, path in measured.overlaps.items() if not self._is_left_out(dataset, evaluation)}
+        before = [] if parent is None else list(self._lineage(parent))
+        return Compared(
+            base=measured.base,
+            runs=measured.runs,
+            references=self._references(name, evaluation),
+            seen=seen,
+            seen_before={dataset: path for dataset, path in seen.items() if dataset in before},
+        )
+
+    def _is_left_out(self, dataset: str, evaluation: str) -> bool:
+        """Whether nobody was trained on those rows of a dataset that overlap with an evaluation."""
+        options = self.config.prepared(dataset).decontaminate
+        return options.policy == "drop" and options.counts(evaluation)
+
+    def _references(self, name: str, evaluation: str) -> dict[str, str]:
+        """Other untouched models, measured as the experiment's own is: where experiments would measure one alike, it is done once."""
+        experiment, made = self.config.experiments[name], {}
+        for model in self.config.evaluations[evaluation].references:
+            if model in self.config.models and model != experiment.model:
+                seed, folder, start = experiment.seeds[0], f"references/{name}/{model}", self._model(model)
+                told = TokenizeSpec(experiment=self._bound(name, "tokenize", seed, start).model_copy(update=NOT_TRAINED))
+                measured = self._measurement(name, evaluation, seed, start)
+                alike = self._alike.setdefault((told.model_dump_json(), measured.model_dump_json()), folder)
+                tokenizer = self._add(f"results/{alike}/tokenize", told)
+                measured = measured.model_copy(update={"tokenizer": tokenizer})
+                made[model] = self._add(f"results/{alike}/base/evaluate/{evaluation}", measured)
+        return made
+
     def _rank(self, name: str, experiment: Experiment, tokenizer: str) -> str:
         seed = experiment.seeds[0]
         bound = self._bound(name, "rank", seed, self._start(name, seed))
@@ -316,21 +375,26 @@ class Plan:
         bound = self._bound(name, "train", seed, self._start(name, seed))
         return self._add(f"results/{name}/seed{seed}/train", TrainSpec(tokenizer=tokenizer, seed=seed, experiment=bound))
 
-    def _evaluate(self, name: str, experiment: Experiment, tokenizer: str, evaluation_name: str, seed: int, trained: str | None) -> str:
+    def _evaluate(self, name: str, tokenizer: str, evaluation: str, seed: int, trained: str | None) -> str:
+        run = "base" if trained is None else f"seed{seed}"
+        spec = self._measurement(name, evaluation, seed, self._start(name, seed)).model_copy(
+            update={"tokenizer": tokenizer, "trained": trained}
+        )
+        return self._add(f"results/{name}/{run}/evaluate/{evaluation}", spec)
+
+    def _measurement(self, name: str, evaluation_name: str, seed: int, start: str) -> EvaluateSpec:
+        """What an experiment has measured of the untouched model in `start`, but for the tokenizer."""
         evaluation: Evaluation = self.config.evaluations[evaluation_name]
-        metrics = evaluation.metrics or tuple(_default_metrics(experiment))
-        spec = EvaluateSpec(
-            tokenizer=tokenizer,
-            trained=trained,
+        return EvaluateSpec(
+            tokenizer="",
+            trained=None,
             test=self._dataset(evaluation.dataset),
-            metrics=metrics,
+            metrics=evaluation.metrics or tuple(_default_metrics(self.config.experiments[name])),
             generation=evaluation.generation,
             seed=evaluation.seed,
             head_seed=seed,
-            experiment=self._bound(name, "evaluate", seed, self._start(name, seed)),
+            experiment=self._bound(name, "evaluate", seed, start),
         )
-        run = "base" if trained is None else f"seed{seed}"
-        return self._add(f"results/{name}/{run}/evaluate/{evaluation_name}", spec)
 
 
 def _default_metrics(experiment: Experiment) -> Iterator[Metric]:

@@ -222,6 +222,36 @@ class Measured(Frozen):
     """What overlaps with each dataset that was trained on, by its name; that of the model it starts from too."""
 
 
+class Compared(Frozen):
+    """One experiment in a comparison: what was measured of the untouched model, of each run, and of others that it names as references."""
+
+    base: PayloadPath
+    runs: dict[str, PayloadPath]
+    references: dict[str, PayloadPath] = {}
+    seen: dict[str, PayloadPath] = {}
+    """What overlaps with each dataset that the runs were trained on, by its name, but for those without the rows that overlap."""
+    seen_before: dict[str, PayloadPath] = {}
+    """The same of the model that they start from."""
+
+
+class CompareSpec(Spec):
+    """Compare all that was measured on one evaluation."""
+
+    PAYLOAD = "report.json"
+    stage: Literal["compare"] = "compare"
+    experiments: dict[str, Compared]
+    files: tuple[str, ...] = ()
+    """Predictions that were made elsewhere, on the same rows."""
+    samples: int = 10_000
+    seed: int = 0
+
+    def local_files(self) -> list[str]:
+        """Those predictions."""
+        if missing := [file for file in self.files if not Path(file).is_file()]:
+            raise ConfigError(f"references: there is no file {', '.join(missing)} (looked for in {Path.cwd()})")
+        return sorted(self.files)
+
+
 class Reported(Frozen):
     """One experiment in a report."""
 
@@ -240,13 +270,15 @@ class ReportSpec(Spec):
     project_name: str
     report_language: ReportLanguage = "en"
     experiments: dict[str, Reported]
+    comparisons: dict[str, PayloadPath] = {}
+    """What was found where models were compared, by evaluation."""
 
 
 SPECS: dict[str, type[Spec]] = {
     spec.model_fields["stage"].default: spec
     for spec in (
         *(MirrorSpec, ConvertSpec, PrepareSpec, MixSpec, ExpectSpec, OverlapSpec, DecontaminateSpec),
-        *(TokenizeSpec, RankSpec, TrainSpec, EvaluateSpec, ReportSpec),
+        *(TokenizeSpec, RankSpec, TrainSpec, EvaluateSpec, CompareSpec, ReportSpec),
     )
 }
 

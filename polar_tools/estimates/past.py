@@ -79,6 +79,7 @@ def folders(root: Path, stage: str) -> list[Path]:
         "expect": "results/**/expect",
         "mirror": "resources/*/*",
         "convert": "results/models/*",
+        "compare": "results/comparisons/*",
         "report": "results/report",
     }
     return sorted(file.parent for file in root.glob(f"{patterns[stage]}/manifest.json"))

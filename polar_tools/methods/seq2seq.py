@@ -209,6 +209,6 @@ def predict(
     written = generate(model, processor, [example["source_input_ids"] for example in examples], generation)
     source, target = _columns(rows[0])
     return [  # NFC, for tokenizers that drop accents take Hangul apart too
-        Prediction(str(row[source]), str(row[target]), unicodedata.normalize("NFC", text), loss, tokens)
-        for row, text, (loss, tokens) in zip(rows, written, target_losses(model, examples), strict=True)
+        Prediction(str(row[source]), str(row[target]), unicodedata.normalize("NFC", one.text), loss, tokens, cut=one.cut)
+        for row, one, (loss, tokens) in zip(rows, written, target_losses(model, examples), strict=True)
     ]

@@ -134,10 +134,10 @@ def predict(
     has_turns = conversations.has_turns(config, rows[0])
     stop = {"eos_token_id": marks.end_of_turn(processor) if has_turns else processor.eos_token_id}
     plain = conversations.columns(config, rows[0]) == ["text"]
-    written = [None] * len(rows) if plain else generate(model, processor, prompts, {**generation, **stop})
+    written = [(None, None)] * len(rows) if plain else generate(model, processor, prompts, {**generation, **stop})
     return [
-        Prediction(*conversations.asked_and_answered(config, row), text, loss, tokens)
-        for row, text, (loss, tokens) in zip(rows, written, losses, strict=True)
+        Prediction(*conversations.asked_and_answered(config, row), text, loss, tokens, cut=cut)
+        for row, (text, cut), (loss, tokens) in zip(rows, written, losses, strict=True)
     ]
 
 

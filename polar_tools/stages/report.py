@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from polar_tools import charts, diagnosing, discovery, languages, learning_curves, pages, provenance
-from polar_tools.artifact import Facts, canonical
+from polar_tools.artifact import Facts, canonical, read_json
 from polar_tools.diagnosis.base import Words
 from polar_tools.exhibits.chain import first_line, sources, walk
+from polar_tools.exhibits.compared import Compared
 from polar_tools.exhibits.evaluation import Evaluation, Overlap
 from polar_tools.exhibits.experiment import Experiment
 from polar_tools.fields import payload_of
@@ -33,14 +34,15 @@ def run(spec: ReportSpec, folder: Path) -> Facts:
     differs from run to run.
     """
     experiments = [_experiment(name, told) for name, told in spec.experiments.items()]
+    compared = [_compared(name, Path(payload_of(path))) for name, path in spec.comparisons.items()]
     figures = {one.name: {evaluation.name: evaluation.figures for evaluation in one.evaluations} for one in experiments}
     (folder / "metrics.json").write_bytes(canonical(figures))
     _write(folder / "metrics.csv", _table(experiments))
     trainings = {one.name: {run: Path(node.path) for run, node in one.trainings.items()} for one in experiments}
     _write(folder / "loss.csv", learning_curves.table(trainings))
-    (folder / WHOLE).write_bytes(canonical(_whole(spec.project_name, experiments)))
+    (folder / WHOLE).write_bytes(canonical(_whole(spec.project_name, experiments, compared)))
     written = [WHOLE]
-    for name, page in _pages(spec, experiments):
+    for name, page in _pages(spec, experiments, compared):
         _write(folder / name, page)
         written.append(name)
     return Facts(volatile=tuple(written))
@@ -88,9 +90,15 @@ def _table(experiments: Sequence[Experiment]) -> str:
     return output.getvalue()
 
 
-def _whole(project_name: str, experiments: Sequence[Experiment]) -> dict[str, Any]:
+def _compared(name: str, folder: Path) -> Compared:
+    node = provenance.lineage(folder)
+    return Compared(name, node, read_json(Path(node.path) / "report.json") or {})
+
+
+def _whole(project_name: str, experiments: Sequence[Experiment], compared: Sequence[Compared]) -> dict[str, Any]:
     """Everything that the pages show, for programs."""
-    return {"project_name": project_name, "experiments": {one.name: _told(one) for one in experiments}}
+    told = {one.name: _told(one) for one in experiments}
+    return {"project_name": project_name, "experiments": told, "comparisons": {one.name: one.told for one in compared}}
 
 
 def _told(one: Experiment) -> dict[str, Any]:
@@ -119,23 +127,25 @@ def _evaluated(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _pages(spec: ReportSpec, experiments: Sequence[Experiment]) -> Iterator[tuple[str, str]]:
+def _pages(spec: ReportSpec, experiments: Sequence[Experiment], compared: Sequence[Compared]) -> Iterator[tuple[str, str]]:
     """Names of pages, below the report's folder, with what stands in them. Those of a second language lie in a folder of its name."""
     chosen = languages.names() if spec.report_language == "both" else [spec.report_language]
     own = {language: "" if number == 0 else f"{language}/" for number, language in enumerate(chosen)}
     for language in chosen:
         t, back = languages.Words(language), "../" * own[language].count("/")
         shared = {"t": t, "project_name": spec.project_name, "experiments": experiments, "files": back, "most_files": MOST_FILES}
-        for name, template, content in _contents(experiments, t):
+        for name, template, content in _contents(experiments, compared, t):
             others = {other: f"{back}{own[other]}{name}" for other in chosen if other != language}
             yield own[language] + name, pages.render(template, **shared, **content, others=others)
 
 
-def _contents(experiments: Sequence[Experiment], t: languages.Words) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _contents(
+    experiments: Sequence[Experiment], compared: Sequence[Compared], t: languages.Words
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Name, template and own content of each page."""
     told = {one.name: _findings(one, t.language) for one in experiments}
     ends = [node for one in experiments for node in one.ends]
-    overview = {"findings": told, "sources": sources(*ends), "metrics": _meanings(experiments, t)}
+    overview = {"findings": told, "sources": sources(*ends), "compared": compared, "metrics": _meanings(experiments, t)}
     yield ReportSpec.PAYLOAD, "report.html.jinja", overview
     for one in experiments:
         about = t(f"methods.{one.told.method}") if t.has(f"methods.{one.told.method}") else _about("methods", one.told.method)

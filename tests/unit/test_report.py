@@ -61,7 +61,8 @@ def row_of(page: Page, *begins: str) -> list[str]:
 
 def make_again(project: Path, name: str = "index.html", **environment: str) -> Page:
     (project / "results/report/record.json").unlink()
-    done = tiny.run("polar-tools", "report", "results/report/spec.json", cwd=project, **environment)
+    words = ("report", "results/report/spec.json")
+    done = tiny.run("polar-tools", *words, cwd=project, **environment) if environment else tiny.inside(*words, cwd=project)
     assert done.returncode == 0, done.stderr
     return page_of(project, name)
 
