@@ -351,7 +351,7 @@ def test_a_learning_rate_far_too_low_learns_nothing(tmp_path: Path, assets: Path
 
 
 def test_a_training_that_ended_too_early_was_still_falling(tmp_path: Path, assets: Path) -> None:
-    fields = {"max_steps": 30, "learning_rate": 5e-4, "lr_scheduler_type": "constant"}
+    fields = {"max_steps": 30, "learning_rate": 2e-3, "lr_scheduler_type": "constant"}
     assert "still_falling" in diagnose(trained(tmp_path, assets, sorted_out(assets, 8), **fields))
 
 
