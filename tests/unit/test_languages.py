@@ -22,9 +22,9 @@ def test_all_languages_have_the_same_keys_and_places() -> None:
 
 
 @pytest.mark.parametrize("package", ["methods", "metrics"])
-def test_what_there_is_has_a_korean_word_and_nothing_else_has(package: str) -> None:
+def test_korean_words_are_of_what_there_is(package: str) -> None:
     told = {key.partition(".")[2] for key in languages.texts("ko") if key.startswith(f"{package}.")}
-    assert told == set(discovery.names(package))
+    assert told and told <= set(discovery.names(package))
 
 
 def test_a_number_chooses_the_form_and_what_is_put_in_is_escaped() -> None:
