@@ -79,5 +79,5 @@ $(VENV)/installed-run: $(VENV)/bin/python pyproject.toml envs/cpu.txt
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/bin/python pyproject.toml envs/cpu.txt
-	$(INSTALL) ".[s3,workflow,prepare,train,embed,quantize,optimizers,distributed,evaluate,dvc,dev]"
+	$(INSTALL) ".[s3,workflow,prepare,train,embed,quantize,optimizers,distributed,evaluate,korean,harness,dvc,dev]"
 	@touch $@ $(VENV)/installed-run

@@ -69,6 +69,7 @@ for stage in (
     "rank",
     "train",
     "evaluate",
+    "harness",
     "compare",
     "report",
 ):

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from polar_tools import aside, consumption, energy, lock
+from polar_tools import advancement, aside, consumption, energy, lock
 from polar_tools.errors import UserError
 from polar_tools.records import canonical as canonical
 from polar_tools.records import read_json as read_json
@@ -94,6 +94,7 @@ def _make(folder: Path, spec: Spec, origin: dict[str, Any], work: Work, librarie
     circumstances["measured"] |= meter.measured()
     _write_manifest(folder, circumstances)
     (folder / WORK).unlink()
+    advancement.forget(folder)
 
 
 def asked(folder: Path, stage: str) -> tuple[Any, dict[str, Any]]:

@@ -17,6 +17,8 @@ from polar_tools.specs import TrainSpec, thaw
 
 STATE = ("optimizer", "global_step", "zero_pp_rank", "bf16_zero_pp_rank", "__")
 """How files of an optimizer's state are called, or the folders in a checkpoint that hold them: torch's, DeepSpeed's, FSDP's."""
+MEASURING = ("evaluate", "harness")
+"""Stages that measure a model."""
 ERROR = " ERROR polar_tools"
 """How a line of train.log with what ended a training is marked."""
 
@@ -61,7 +63,7 @@ def read(folder: Path) -> Run:
         measured=(manifest or {}).get("measured", {}),
         tokens=read_json(_root(folder, spec) / payload_of(spec.tokenizer) / "report.json") or {},
         evaluations=tuple(_evaluations(folder)),
-        to_be_evaluated=any(folder.parent.glob("evaluate/*/spec.json")),
+        to_be_evaluated=any(any(folder.parent.glob(f"{stage}/*/spec.json")) for stage in MEASURING),
         model_bytes=_size(folder / TrainSpec.PAYLOAD),
         state_bytes=sum(_state(checkpoint) for checkpoint in sorted(folder.glob("checkpoints/checkpoint-*"))),
     )
@@ -82,9 +84,9 @@ def _error(log: Path) -> str:
 
 def _evaluations(folder: Path) -> Iterator[Measurement]:
     """What was measured of the model that this training made, beside what was of the untouched one."""
-    for report in sorted(folder.parent.glob("evaluate/*/report.json")):
+    for report in sorted(report for stage in MEASURING for report in folder.parent.glob(f"{stage}/*/report.json")):
         after = read_json(report) or {}
-        before = read_json(folder.parents[1] / "base" / "evaluate" / report.parent.name / "report.json") or {}
+        before = read_json(folder.parents[1] / "base" / report.relative_to(folder.parent)) or {}
         rows = report.with_name("predictions.jsonl")
         yield Measurement(
             name=report.parent.name,

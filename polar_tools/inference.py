@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 BATCH = 16
-"""Rows that are measured together; of rows to write, as many tokens as this many of the longest have."""
-TOKENS, ROWS = 4096, 128
-"""Tokens, read and written, up to which rows are written together in any case, and rows that are so at most."""
+"""Rows that are measured together."""
+ROWS = 128
+"""Rows that are written together at most."""
 IGNORED = -100
 
 
@@ -51,7 +51,8 @@ def continuations(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, inputs: Mapping[str, Any], generation: Mapping[str, Any]
 ) -> list[Written]:
     """What follows each row of `inputs`, tensors with pictures that are filled up on the left. Raises RowError where logits are NaN."""
-    seeds = _seeds(generation.get("seed", 0), inputs["input_ids"].tolist())
+    prompts = [ids[there.bool()].tolist() for ids, there in zip(inputs["input_ids"], inputs["attention_mask"], strict=True)]
+    seeds = _seeds(generation.get("seed", 0), prompts)
     return decoding.write(model, tokenizer, _on(model, inputs), generation, seeds, leaving=False)
 
 
@@ -67,12 +68,12 @@ def _seeds(seed: int, prompts: Sequence[list[int]]) -> list[int]:
 
 
 def _filling(model: PreTrainedModel, prompts: Sequence[list[int]], generation: Mapping[str, Any]) -> Callable[[Sequence[int]], int]:
-    """How many rows go into a batch, the longest of which are given by their places: as many as TOKENS, or BATCH of the longest, allow.
+    """How many of some rows, by their places, the longest first, go into a batch: as many as fit by their tokens, or BATCH of the longest.
 
     A search with beams that draws has one row at a time, and one that counts n-grams has rows of one length.
     """
     beams, new = decoding.beams(model, generation), int(generation.get("max_new_tokens", 0))
-    most = max(TOKENS // beams, BATCH * (max(map(len, prompts), default=0) + new))
+    most = max(decoding.tokens_at_once(model) // beams, BATCH * (max(map(len, prompts), default=0) + new))
     drawn = beams > 1 and bool(generation.get("do_sample"))
     alike = beams > 1 and not model.config.is_encoder_decoder and decoding.counts_ngrams(model, generation)
 

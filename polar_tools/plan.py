@@ -14,6 +14,7 @@ from polar_tools.errors import ConfigError
 from polar_tools.fields import Ref, payload_of, replaced
 from polar_tools.methods.base import Config as Experiment
 from polar_tools.methods.base import TokenExpectations
+from polar_tools.metrics import tasks
 from polar_tools.specs import (
     Compared,
     CompareSpec,
@@ -23,6 +24,7 @@ from polar_tools.specs import (
     ExpectSpec,
     ExperimentSpec,
     Files,
+    HarnessSpec,
     Ingredient,
     Measured,
     MirrorSpec,
@@ -236,7 +238,7 @@ class Plan:
     def _trained_on(self, name: str) -> str:
         """The data that experiments on dataset `name` train on; its overlap with every evaluation is planned."""
         options, prepared = self.config.prepared(name).decontaminate, self._dataset(name)
-        overlaps = {evaluation: self._overlap(name, evaluation) for evaluation in self.config.evaluations}
+        overlaps = {evaluation: self._overlap(name, evaluation) for evaluation in self.config.evaluations if self._rows_of(evaluation)}
         dropped = {evaluation: path for evaluation, path in overlaps.items() if options.policy == "drop" and options.counts(evaluation)}
         if not dropped:
             return prepared
@@ -248,8 +250,12 @@ class Plan:
             return f"{path}/{OverlapSpec.PAYLOAD}"
         same = {field: getattr(options, field) for field in ("ngram_size", "unit", "common")}
         fail = options.policy == "fail" and options.counts(evaluation)
-        test = self._dataset(self.config.evaluations[evaluation].dataset)
+        test = self._dataset(self._rows_of(evaluation))
         return self._add(path, OverlapSpec(dataset=self._dataset(name), test=test, fail=fail, **same))
+
+    def _rows_of(self, evaluation: str) -> str:
+        """The dataset whose test rows are measured; nothing where tasks bring their own."""
+        return self.config.evaluations[evaluation].dataset or ""
 
     def _lineage(self, experiment: Experiment) -> Iterator[str]:
         """The datasets that an experiment's model was trained on, its own first."""
@@ -315,7 +321,9 @@ class Plan:
                     run: self._evaluate(name, tokenizer, evaluation, seed, trainings[run])
                     for run, seed in ((f"seed{seed}", seed) for seed in experiment.seeds)
                 },
-                overlaps={dataset: self._overlap(dataset, evaluation) for dataset in self._lineage(experiment)},
+                overlaps={
+                    dataset: self._overlap(dataset, evaluation) for dataset in self._lineage(experiment) if self._rows_of(evaluation)
+                },
             )
             for evaluation in experiment.evaluations
         }
@@ -363,7 +371,7 @@ class Plan:
                 alike = self._alike.setdefault((told.model_dump_json(), measured.model_dump_json()), folder)
                 tokenizer = self._add(f"results/{alike}/tokenize", told)
                 measured = measured.model_copy(update={"tokenizer": tokenizer})
-                made[model] = self._add(f"results/{alike}/base/evaluate/{evaluation}", measured)
+                made[model] = self._add(f"results/{alike}/base/{measured.stage}/{evaluation}", measured)
         return made
 
     def _rank(self, name: str, experiment: Experiment, tokenizer: str) -> str:
@@ -380,24 +388,42 @@ class Plan:
         spec = self._measurement(name, evaluation, seed, self._start(name, seed)).model_copy(
             update={"tokenizer": tokenizer, "trained": trained}
         )
-        return self._add(f"results/{name}/{run}/evaluate/{evaluation}", spec)
+        return self._add(f"results/{name}/{run}/{spec.stage}/{evaluation}", spec)
 
     def _measurement(self, name: str, evaluation_name: str, seed: int, start: str) -> EvaluateSpec:
         """What an experiment has measured of the untouched model in `start`, but for the tokenizer."""
         evaluation: Evaluation = self.config.evaluations[evaluation_name]
+        if evaluation.tasks:
+            return self._tasked(name, evaluation, seed, start)
         return EvaluateSpec(
             tokenizer="",
             trained=None,
-            test=self._dataset(evaluation.dataset),
-            metrics=evaluation.metrics or tuple(_default_metrics(self.config.experiments[name])),
+            test=self._dataset(self._rows_of(evaluation_name)),
+            metrics=evaluation.metrics or tuple(default_metrics(self.config.experiments[name])),
             generation=evaluation.generation,
             seed=evaluation.seed,
             head_seed=seed,
             experiment=self._bound(name, "evaluate", seed, start),
         )
 
+    def _tasked(self, name: str, evaluation: Evaluation, seed: int, start: str) -> HarnessSpec:
+        return HarnessSpec(
+            tokenizer="",
+            trained=None,
+            metrics=(tasks.Options(),),
+            tasks=evaluation.tasks,
+            include_path=evaluation.include_path,
+            num_fewshot=evaluation.num_fewshot,
+            limit=evaluation.limit,
+            apply_chat_template=evaluation.apply_chat_template,
+            seed=evaluation.seed,
+            head_seed=seed,
+            experiment=self._bound(name, "harness", seed, start),
+        )
 
-def _default_metrics(experiment: Experiment) -> Iterator[Metric]:
+
+def default_metrics(experiment: Experiment) -> Iterator[Metric]:
+    """The metrics of evaluations that name none."""
     for metric in experiment.metrics() or discovery.load("methods", experiment.method).METRICS:
         yield discovery.load("metrics", metric).Options()
 

@@ -26,7 +26,7 @@ def of(config: Config, tokenizer: Path) -> dict[str, str]:
     told = config.model_dump(include={*FIELDS, TEMPLATE})
     texts = {name: told.get(name) for name in FIELDS}
     if TEMPLATE in told:  # of a method whose rows may be dialogues
-        texts[TEMPLATE] = None if told[TEMPLATE] == "none" else _template(tokenizer)
+        texts[TEMPLATE] = None if told[TEMPLATE] == "none" else template(tokenizer)
     return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sorted(texts.items()) if text}
 
 
@@ -47,7 +47,7 @@ def check(trained: Path, asked: dict[str, str]) -> None:
     )
 
 
-def _template(tokenizer: Path) -> str | None:
+def template(tokenizer: Path) -> str | None:
     """The chat template that was saved with a tokenizer."""
     file = tokenizer / "chat_template.jinja"
     if file.is_file():

@@ -213,6 +213,29 @@ class EvaluateSpec(ExperimentSpec):
     head_seed: int
 
 
+class HarnessSpec(EvaluateSpec):
+    """Measure one model on tasks of lm-evaluation-harness, which bring their own rows; `metrics` are those of what it finds for each."""
+
+    stage: Literal["harness"] = "harness"  # type: ignore[assignment]
+    test: None = None  # type: ignore[assignment]
+    generation: Generation = Generation()
+    """As tasks say it."""
+    tasks: tuple[str, ...]
+    include_path: str | None = None
+    num_fewshot: int | None = None
+    limit: int | None = None
+    apply_chat_template: bool = False
+
+    def local_files(self) -> list[str]:
+        """The tasks of one's own, and their rows."""
+        if self.include_path is None:
+            return []
+        found = sorted(path.as_posix() for path in Path(self.include_path).rglob("*") if path.is_file())
+        if not any(path.endswith((".yaml", ".yml")) for path in found):
+            raise ConfigError(f"include_path: there is no task (a YAML file) in {self.include_path} (looked for in {Path.cwd()})")
+        return found
+
+
 class Measured(Frozen):
     """The evaluations of an experiment in a report: payloads of the untouched model and of each run by its name."""
 
@@ -278,7 +301,7 @@ SPECS: dict[str, type[Spec]] = {
     spec.model_fields["stage"].default: spec
     for spec in (
         *(MirrorSpec, ConvertSpec, PrepareSpec, MixSpec, ExpectSpec, OverlapSpec, DecontaminateSpec),
-        *(TokenizeSpec, RankSpec, TrainSpec, EvaluateSpec, CompareSpec, ReportSpec),
+        *(TokenizeSpec, RankSpec, TrainSpec, EvaluateSpec, HarnessSpec, CompareSpec, ReportSpec),
     )
 }
 

@@ -70,6 +70,7 @@ def folders(root: Path, stage: str) -> list[Path]:
     patterns: dict[str, str] = {
         "train": "results/*/*/train",
         "evaluate": "results/*/*/evaluate/*",
+        "harness": "results/*/*/harness/*",
         "rank": "results/*/rank",
         "tokenize": "results/*/tokenize",
         "prepare": "results/datasets/*",

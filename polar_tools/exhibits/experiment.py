@@ -21,7 +21,7 @@ from polar_tools.fields import documentation, payload_of
 from polar_tools.provenance import Node
 from polar_tools.specs import DecontaminateSpec, Reported, TrainSpec, thaw, visible
 
-OWN_STAGES = ("rank", "tokenize", "train", "evaluate")
+OWN_STAGES = ("rank", "tokenize", "train", "evaluate", "harness")
 """Stages whose artifacts are an experiment's own, so that it pays for them."""
 
 

@@ -52,7 +52,7 @@ class Config(base.Config):
 COLUMNS = (("document", "summary"), ("prompt", "completion"))
 MODEL_CLASS = "AutoModelForSeq2SeqLM"
 TASK_TYPE = "SEQ_2_SEQ_LM"
-METRICS = ("rouge", "loss")
+METRICS = ("rouge", "length", "unfinished", "repetition", "loss")
 CHECKS = ("accumulation", "save_load", "same_ids")
 TRAINS_ON = "tokens"
 features = base.features

@@ -47,7 +47,7 @@ class Config(conversations.Fields, base.Config):
 COLUMNS = (("messages",), ("prompt", "completion"), ("text",), ("messages", "images"), ("prompt", "completion", "images"))
 MODEL_CLASS = "AutoModelForCausalLM"
 TASK_TYPE = "CAUSAL_LM"
-METRICS = ("rouge", "loss")
+METRICS = ("rouge", "length", "unfinished", "repetition", "loss")
 CHECKS = ("packing", "accumulation", "save_load", "same_ids", "mask")
 TRAINS_ON = "tokens"
 features = base.features

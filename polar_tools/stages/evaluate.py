@@ -23,8 +23,8 @@ from polar_tools.metrics.base import Options, Prediction
 from polar_tools.records import fingerprint, write_whole
 from polar_tools.specs import EvaluateSpec, RankSpec, freeze
 
-OPTIONAL = ("sentence-transformers",) if importlib.util.find_spec("sentence_transformers") else ()
-LIBRARIES = (*modeling.LIBRARIES, "peft", "pyarrow", "rouge-score", "scikit-learn", "scipy", *OPTIONAL)
+OPTIONAL = tuple(name for name in ("kiwipiepy", "sentence-transformers") if importlib.util.find_spec(name.replace("-", "_")))
+LIBRARIES = (*modeling.LIBRARIES, "peft", "pyarrow", "rouge-score", "sacrebleu", "scikit-learn", "scipy", *OPTIONAL)
 PREDICTIONS, REPORT, KEPT = "predictions.jsonl", "report.json", "kept.jsonl"
 
 
@@ -55,7 +55,7 @@ def predict(
     spec: EvaluateSpec | RankSpec, model: str, rows: Sequence[base.Row], seeds: tuple[int, int], generation: dict[str, Any]
 ) -> list[Prediction]:
     """What the model in the folder `model` makes of `rows`; `seeds` are those of a new head, and of sampling."""
-    return running.load(spec.experiment, model, spec.tokenizer, list(rows[0]), seeds).predict(rows, generation)
+    return running.load(spec.experiment, model, spec.tokenizer, rows, seeds).predict(rows, generation)
 
 
 def measured(

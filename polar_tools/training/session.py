@@ -85,7 +85,7 @@ def _train(trainer: Trainer, config: Config, checkpoint: Path | None, origin: Or
         if checkpoint.parent != Path(trainer.args.output_dir) and origin.went_on_from:
             trainer.add_callback(resuming.Reschedule())
     try:
-        with signals.saving_first(), progress.shown(trainer):
+        with signals.saving_first(), progress.shown(trainer, Path(trainer.args.output_dir).parent):
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     except resuming.AlreadyFinishedError:
         if checkpoint is not None and checkpoint.parent != Path(trainer.args.output_dir):
