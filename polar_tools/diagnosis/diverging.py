@@ -17,14 +17,14 @@ BROKEN = " became "
 WORDS = {
     "en": Words(
         "The training diverges",
-        "{what}",
+        "The loss or its gradient grows, or is no number any more: {what}.",
         "The learning rate ({rate:g}) is too high for this model and batch, or there is no warmup; seldom, one broken row.",
         "Lower `learning_rate` to a third or a tenth, set `warmup_steps` and `max_grad_norm: 1.0`, enlarge the batch by "
         "`gradient_accumulation_steps`; with fp16 take `bf16: true` or `dtype: float32`.",
     ),
     "ko": Words(
         "학습이 발산함",
-        "{what}",
+        "손실이나 기울기가 커지거나 더는 수가 아닙니다: {what}.",
         "학습률({rate:g})이 이 모델과 배치에 비해 너무 높거나 워밍업이 없습니다. 드물게는 잘못된 행 하나가 원인입니다.",
         "`learning_rate`를 3분의 1이나 10분의 1로 낮추고 `warmup_steps`와 `max_grad_norm: 1.0`을 설정하세요. "
         "`gradient_accumulation_steps`로 배치를 키우고, fp16이라면 `bf16: true`나 `dtype: float32`를 쓰세요.",
