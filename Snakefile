@@ -47,10 +47,14 @@ localrules:
     datasets,
 
 
+report: "workflow/report/workflow.rst"
+
+
 rule all:
     default_target: True
     input:
         PLAN.targets(),
+        lambda w: carried(),  # by `snakemake --report`
 
 
 for stage in (

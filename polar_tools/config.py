@@ -26,6 +26,7 @@ Part = TypeVar("Part", bound=Frozen)
 Title = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
 
+ReportLanguage = Literal["en", "ko", "both"]
 WRITERS = ("AutoModelForCausalLM", "AutoModelForSeq2SeqLM")
 """Models that lm-evaluation-harness can ask."""
 
@@ -215,6 +216,8 @@ class Config(Frozen):
 
     project_name: Title = "polar"
     """Stands over the report."""
+    report_language: ReportLanguage = "both"
+    """The language of the report's pages: en (English), ko (Korean), or both, with a link from each page to the other."""
     models: dict[Name, Model] = {}
     """Base models by name."""
     datasets: dict[Name, Dataset] = {}
@@ -353,7 +356,7 @@ class Config(Frozen):
 
     def _clashes(self) -> list[str]:
         both = sorted(set(self.models) & set(self.experiments))
-        taken = sorted({"models", "datasets", "report", "comparisons", "references"} & set(self.experiments))
+        taken = sorted({"models", "datasets", "report", "index", "comparisons", "references"} & set(self.experiments))
         tests = sorted(name for name, dataset in self.datasets.items() if dataset.test_source and f"{name}.test" in self.datasets)
         parts = [f"{name}.{field}" for name, model in self.models.items() for field in model.parts()]
         return [

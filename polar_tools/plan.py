@@ -70,8 +70,13 @@ class Plan:
         parents_first = sorted(config.experiments, key=lambda name: (self._generation(name), name))
         reported = {name: self._experiment(name, config.experiments[name]) for name in parents_first}
         if reported:
-            comparisons = self._comparisons(reported)
-            self._add(REPORT, ReportSpec(project_name=config.project_name, experiments=reported, comparisons=comparisons))
+            spec = ReportSpec(
+                project_name=config.project_name,
+                report_language=config.report_language,
+                experiments=reported,
+                comparisons=self._comparisons(reported),
+            )
+            self._add(REPORT, spec)
         else:
             self._all_there_is()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import PositiveInt
 
@@ -22,6 +22,8 @@ ALIASES = ("clm", "causallm", "default")
 
 class Config(base.Config):
     """Fields of `causal_lm`."""
+
+    DIVIDES_ROWS: ClassVar[bool] = True
 
     method: Literal["causal_lm"] = "causal_lm"
     block_size: Loaded[PositiveInt | None] = None
@@ -78,10 +80,10 @@ def build_trainer(
     """trl's SFTTrainer on rows that are already tokens, or on blocks of them."""
     from trl import SFTConfig
 
-    from polar_tools.trainers.answer_loss import AnswerLossTrainer
+    from polar_tools.trainers.sequence_parallel import trainer_class
 
     args = base.arguments(SFTConfig, config, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, **run)
-    return AnswerLossTrainer(
+    return trainer_class(config.sequence_parallel_size)(
         model=model,
         args=args,
         train_dataset=_blocks(train, config.block_size),

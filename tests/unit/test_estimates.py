@@ -300,6 +300,19 @@ def test_stages_of_zero_are_tried_on_several_gpus(here: Path) -> None:
     assert divided["weights"] == pytest.approx(whole["weights"] / 4)
 
 
+def test_rows_are_divided_among_the_processes_that_share_them(here: Path) -> None:
+    gpus = {"gpus": 4, "preflight": False, "max_steps": -1, "packing": True, "packing_strategy": "wrapped", "max_length": 512}
+    whole, divided = training("say", **gpus), training("say", **gpus, sequence_parallel_size=4)
+    for part, share in (("weights", 1), ("optimizer", 1), ("activations", 4)):
+        assert divided["device_mb"][part] == pytest.approx(whole["device_mb"][part] / share), part
+    assert divided["device_mb"]["logits"] < whole["device_mb"]["logits"], "what is trained on may all be in one part"
+    summed = training("say", **gpus, sequence_parallel_size=4, gradient_accumulation_steps=4)
+    assert summed["tokens"] == whole["tokens"]
+    fitting = {**gpus, "per_device_train_batch_size": 1, "max_length": 16384, "activation_checkpointing": True, "use_peft": True}
+    message = said(plan("--device-memory", "10GB", "--device-speed", "300TFLOPS", experiments={"say": fitting}))
+    assert "sequence_parallel_size: 4, gradient_accumulation_steps: 4  (" in message
+
+
 def test_two_changes_are_named_where_one_is_not_enough(here: Path) -> None:
     message = said(plan("--device-memory", "12GB"))
     assert "activation_checkpointing: true, use_peft: true" in message
