@@ -6,15 +6,18 @@ from polar_tools.repos import pull_and_push_repo
 from polar_tools.version import __version__
 
 if TYPE_CHECKING:
+    from polar_tools.evaluating import evaluate
     from polar_tools.standalone import train
 
-__all__ = ["__version__", "pull_and_push_repo", "train"]
+__all__ = ["__version__", "evaluate", "pull_and_push_repo", "train"]
+LATE = {"train": "standalone", "evaluate": "evaluating"}
+"""What is imported when it is asked for, and where it stands: it knows the whole config, which most commands need not."""
 
 
 def __getattr__(name: str) -> Any:
-    """`train` is imported when it is asked for: it knows the whole config, which most commands need not."""
-    if name != "train":
+    """`train` and `evaluate`."""
+    if name not in LATE:
         raise AttributeError(f"module `polar_tools` has no attribute `{name}`")
-    from polar_tools.standalone import train
+    import importlib
 
-    return train
+    return getattr(importlib.import_module(f"polar_tools.{LATE[name]}"), name)

@@ -81,14 +81,14 @@ def model_class(wanted: str, folder: str) -> str:
 def check_fits(method: str, folder: str) -> None:
     """Raise ConfigError, with the methods that would fit, where a model is none that `method` can train."""
     model = told(folder)
-    if not model or model.get("auto_map") or _fits(discovery.load("methods", method), folder):
+    if not model or model.get("auto_map") or fits(discovery.load("methods", method), folder):
         return
-    others = [name for name, module in discovery.modules("methods").items() if _fits(module, folder)]
+    others = [name for name, module in discovery.modules("methods").items() if fits(module, folder)]
     fitting = f"it would go with {', '.join(others)}" if others else "no method here goes with it"
     raise ConfigError(f"method: `{method}` makes no sense for the model in {folder}, {_kind(model)}; {fitting}")
 
 
-def _fits(method: Any, folder: str) -> bool:
+def fits(method: Any, folder: str) -> bool:
     """Whether transformers has such a model of this architecture. Encoders have a class that writes text too, for decoders made of them."""
     import transformers
     from transformers.models.auto import modeling_auto

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import Field, JsonValue, NonNegativeInt, PositiveFloat, PositiveInt, StringConstraints, ValidationError, model_validator
 
+from polar_tools import discovery
 from polar_tools.complaints import complaints
 from polar_tools.dataset_config import Dataset, Mixture, Prepared, Source
 from polar_tools.discovery import OneOf
@@ -24,6 +25,10 @@ Part = TypeVar("Part", bound=Frozen)
 
 Title = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
+
+ReportLanguage = Literal["en", "ko", "both"]
+WRITERS = ("AutoModelForCausalLM", "AutoModelForSeq2SeqLM")
+"""Models that lm-evaluation-harness can ask."""
 
 Method = Annotated[Experiment, OneOf("methods", "Config", "method")]
 Metric = Annotated[metrics.Options, OneOf("metrics", "Options", "name")]
@@ -65,40 +70,94 @@ class Model(Source):
 
 
 class Generation(Frozen):
-    """How a model writes; names are transformers' own."""
+    """How a model writes; names are transformers' own. What isn't given is as the model's own generation_config.json has it, if at all."""
 
     max_new_tokens: PositiveInt = 64
     """The longest text, in tokens."""
+    min_new_tokens: PositiveInt | None = None
+    """The shortest text, in tokens."""
     num_beams: PositiveInt = 1
     """Beams of the search; 1 takes the most probable token each time."""
     do_sample: bool = False
-    """Draw tokens by their probability rather than take the most probable; seeded."""
+    """Draw tokens by their probability rather than take the most probable; seeded, for each row by itself."""
     temperature: PositiveFloat | None = None
     """Divides the logits before a token is drawn. Needs `do_sample`."""
     top_p: Annotated[PositiveFloat, Field(le=1)] | None = None
     """Draw among the most probable tokens that together reach this probability. Needs `do_sample`."""
     top_k: PositiveInt | None = None
     """Draw among this many most probable tokens. Needs `do_sample`."""
+    repetition_penalty: PositiveFloat | None = None
+    """Above 1 tokens that were there already, in the prompt too, become less probable."""
+    no_repeat_ngram_size: PositiveInt | None = None
+    """No so many tokens stand in a row more than once."""
+    length_penalty: float | None = None
+    """Above 0 a search with beams prefers longer texts, below 0 shorter ones. Needs `num_beams` above 1."""
+    early_stopping: bool | Literal["never"] | None = None
+    """Whether a search ends as soon as `num_beams` texts have ended; `never` goes on until none can become better.
+
+    Needs `num_beams` above 1.
+    """
+    stop_strings: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = ()
+    """A text ends before the first of these that it would hold."""
 
     @model_validator(mode="after")
-    def _sampling_is_asked_for(self) -> Self:
-        unread = [name for name in ("temperature", "top_p", "top_k") if getattr(self, name) is not None]
-        if unread and not self.do_sample:
-            raise ValueError(f"{', '.join(unread)} would be ignored without `do_sample: true`")
+    def _nothing_is_ignored(self) -> Self:
+        needs = {
+            ("temperature", "top_p", "top_k"): (self.do_sample, "do_sample: true"),
+            ("length_penalty", "early_stopping"): (self.num_beams > 1, "num_beams: 2"),
+        }
+        for names, (there, need) in needs.items():
+            unread = [name for name in names if getattr(self, name) is not None]
+            if unread and not there:
+                raise ValueError(f"{', '.join(unread)} would be ignored without `{need}`")
+        if self.min_new_tokens is not None and self.min_new_tokens > self.max_new_tokens:
+            raise ValueError(f"min_new_tokens: {self.min_new_tokens} is more than max_new_tokens {self.max_new_tokens}")
         return self
+
+    def told(self, seed: int) -> dict[str, Any]:
+        """What inference.generate is told: what was given, and the seed of sampling."""
+        given = {name: value for name, value in self.model_dump(exclude_none=True).items() if value != ()}
+        return {**given, "seed": seed}
 
 
 class Evaluation(Frozen):
     """A measurement of every model that names it: of the untouched one and of each trained one, by the same code."""
 
-    dataset: PreparedRef
-    """A name from `datasets` or `mixtures`; its test rows are measured."""
+    dataset: PreparedRef | None = None
+    """A name from `datasets` or `mixtures`; its test rows are measured. Needed where there are no `tasks`."""
     metrics: tuple[Metric, ...] = ()
     """Metrics in order; empty takes those of the experiment's method."""
     generation: Generation = Generation()
     """How the model writes, for methods that write."""
     seed: NonNegativeInt = 0
-    """Seed of sampling."""
+    """Seed of sampling, and of the examples that are shown."""
+    references: tuple[str, ...] = ()
+    """What the experiments are compared with besides one another, on the same rows: other models, and files of predictions.
+
+    A name from `models` is measured untouched, as each experiment measures its own; a file is a predictions.jsonl of these rows that was
+    made elsewhere (docs/compare.md).
+    """
+    tasks: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = ()
+    """Names of tasks of lm-evaluation-harness in place of a dataset, for methods that train language models."""
+    include_path: str | None = None
+    """A folder with tasks of one's own, YAML files and their rows, all of which are part of what is measured. Needs `tasks`."""
+    num_fewshot: NonNegativeInt | None = None
+    """Examples that are shown before each question, where it isn't the task's own number. Needs `tasks`."""
+    limit: PositiveInt | None = None
+    """Only so many of the first rows of each task. Needs `tasks`."""
+    apply_chat_template: bool = False
+    """Ask in the model's chat template. Needs `tasks`."""
+
+    @model_validator(mode="after")
+    def _measures_one_thing(self) -> Self:
+        if (self.dataset is None) == (not self.tasks):
+            raise ValueError("name the `dataset` whose test rows are measured, or `tasks` of lm-evaluation-harness, and not both")
+        needs = ("metrics", "generation") if self.tasks else ("include_path", "num_fewshot", "limit", "apply_chat_template")
+        given = [name for name in needs if getattr(self, name) != type(self).model_fields[name].default]
+        if given:
+            why = "tasks say themselves how they are asked and measured" if self.tasks else "they belong to `tasks`"
+            raise ValueError(f"{', '.join(given)} would be ignored: {why}")
+        return self
 
 
 class Resources(Frozen):
@@ -135,6 +194,10 @@ class StageResources(Frozen):
     """One training."""
     evaluate: Resources = Resources(mem_mb=16000, runtime=240)
     """One evaluation of one model."""
+    harness: Resources = Resources(mem_mb=16000, runtime=240)
+    """Tasks of lm-evaluation-harness on one model."""
+    compare: Resources = Resources(mem_mb=4000, runtime=60)
+    """Comparing all that was measured on an evaluation."""
     report: Resources = Resources(mem_mb=2000, runtime=30)
     """The report."""
 
@@ -153,6 +216,8 @@ class Config(Frozen):
 
     project_name: Title = "polar"
     """Stands over the report."""
+    report_language: ReportLanguage = "both"
+    """The language of the report's pages: en (English), ko (Korean), or both, with a link from each page to the other."""
     models: dict[Name, Model] = {}
     """Base models by name."""
     datasets: dict[Name, Dataset] = {}
@@ -168,7 +233,11 @@ class Config(Frozen):
 
     @model_validator(mode="after")
     def _references_lead_somewhere(self) -> Self:
-        problems = [*self._dangling(), *self._circles(), *self._clashes(), *self._unmeasurable(), *self._unwatched()]
+        checks = (
+            *(self._dangling, self._unknown_references, self._circles, self._clashes),
+            *(self._unmeasurable, self._untasked, self._unwatched),
+        )
+        problems = [problem for check in checks for problem in check()]
         if not (self.models or self.datasets or self.experiments):
             problems.append("there is nothing to make: name `models`, `datasets` or `experiments`")
         if problems:
@@ -200,6 +269,20 @@ class Config(Frozen):
                 problems.append(f"datasets.{name}.sha256: would be ignored; it belongs to `{dataset.source}`, whose files these are")
         return problems
 
+    def _unknown_references(self) -> list[str]:
+        """What evaluations are to be compared with that is neither a model nor a file of predictions."""
+        return [
+            f"evaluations.{name}.references.{place}: " + self._why_unknown(reference)
+            for name, evaluation in self.evaluations.items()
+            for place, reference in enumerate(evaluation.references)
+            if reference not in self.models and (reference in self.experiments or not reference.endswith(".jsonl"))
+        ]
+
+    def _why_unknown(self, reference: str) -> str:
+        if reference in self.experiments:
+            return f"`{reference}` is an experiment, and experiments that name this evaluation are compared without being asked"
+        return f"`{reference}` is neither in `models` nor a .jsonl file of predictions{did_you_mean(reference, list(self.models))}"
+
     def _circles(self) -> list[str]:
         experiments = {name: self.parents(name) for name in self.experiments}
         datasets = {name: [entry.source] for name, entry in self.datasets.items()}
@@ -228,12 +311,30 @@ class Config(Frozen):
         return [
             f"evaluations.{name}.dataset: nothing of `{evaluation.dataset}` is held out; give it a `split` or test data"
             for name, evaluation in self.evaluations.items()
-            if not self.has_test(evaluation.dataset)
+            if evaluation.dataset is not None and not self.has_test(evaluation.dataset)
         ] + [
             f"experiments.{name}.eval_datasets.{watched}: nothing of `{dataset}` is held out; give it a `split` or test data"
             for name, experiment in self.experiments.items()
             for watched, dataset in experiment.eval_datasets.items()
             if not self.has_test(dataset)
+        ]
+
+    def _untasked(self) -> list[str]:
+        """Tasks for models that write nothing, or in place of rows that something else would need."""
+        tasked = [name for name, evaluation in self.evaluations.items() if evaluation.tasks]
+        writers = sorted(name for name, method in discovery.modules("methods").items() if method.MODEL_CLASS in WRITERS) if tasked else []
+        return [
+            f"experiments.{name}.evaluations: `{one}` has tasks of lm-evaluation-harness, which `{experiment.method}` trains no model for; "
+            f"these do: {', '.join(writers)}"
+            for name, experiment in self.experiments.items()
+            for one in experiment.evaluations
+            if one in tasked and experiment.method not in writers
+        ] + [
+            f"{section}.{name}.decontaminate.evaluations: `{one}` has tasks in place of rows, so nothing can be compared with them"
+            for section in ("datasets", "mixtures")
+            for name, entry in getattr(self, section).items()
+            for one in entry.decontaminate.evaluations
+            if one in tasked
         ]
 
     def _unwatched(self) -> list[str]:
@@ -255,7 +356,7 @@ class Config(Frozen):
 
     def _clashes(self) -> list[str]:
         both = sorted(set(self.models) & set(self.experiments))
-        taken = sorted({"models", "datasets", "report"} & set(self.experiments))
+        taken = sorted({"models", "datasets", "report", "index", "comparisons", "references"} & set(self.experiments))
         tests = sorted(name for name, dataset in self.datasets.items() if dataset.test_source and f"{name}.test" in self.datasets)
         parts = [f"{name}.{field}" for name, model in self.models.items() for field in model.parts()]
         return [

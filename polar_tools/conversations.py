@@ -289,7 +289,10 @@ def predict(
     shown = illustrated(config, processor, rows)
     asked = [pictures.before_answer(processor, row) for row in shown]
     stop = {"eos_token_id": marks.end_of_turn(processor.tokenizer)}
-    texts = pictures.continuations(model, processor, asked, {**generation, **stop})
+    written = pictures.continuations(model, processor, asked, {**generation, **stop})
     losses = pictures.losses(model, processor, shown)
     told = [asked_and_answered(config, row) for row in rows]
-    return [Prediction(*said, text, *loss) for said, text, loss in zip(told, texts, losses, strict=True)]
+    return [
+        Prediction(*said, one.text, loss.loss, loss.tokens, loss.figures, cut=one.cut)
+        for said, one, loss in zip(told, written, losses, strict=True)
+    ]

@@ -238,17 +238,13 @@ def predict(
     some = _fitted(config, asked(config, processor, rows), fit)
     generation = {**generation, "eos_token_id": stop(config, processor)}
     if pictures.shown_by(processor):
-        texts = pictures.continuations(model, processor, _shown(some), generation)
+        written = pictures.continuations(model, processor, _shown(some), generation)
     else:
-        texts = generate(model, processor, [one.ids for one in some], generation)
-    attempts = [Attempt(one.prompt, text, one.row) for one, text in zip(some, texts, strict=True)]
+        written = generate(model, processor, [one.ids for one in some], generation)
+    attempts = [Attempt(one.prompt, text, one.row) for one, (text, _) in zip(some, written, strict=True)]
     scores = {title: scorer(attempts) for title, scorer in rewards.build(config.rewards, model.device).items()}
-    return [
-        Prediction(
-            _last(attempt.prompt), _last(attempt.row.get("completion")), attempt.completion, None, 0, _figures(config, scores, place)
-        )
-        for place, attempt in enumerate(attempts)
-    ]
+    told = [(_last(attempt.prompt), _last(attempt.row.get("completion")), attempt.completion) for attempt in attempts]
+    return [Prediction(*said, None, 0, _figures(config, scores, place), cut=written[place].cut) for place, said in enumerate(told)]
 
 
 def _figures(config: Judged, scores: dict[str, list[float]], place: int) -> dict[str, float]:

@@ -50,15 +50,21 @@ def note(what: str, rows: int) -> None:
 
 
 def in_batches(
-    what: str, rows: Sequence[Row], most: int, work: Callable[[Sequence[Row]], Result]
+    what: str,
+    rows: Sequence[Row],
+    most: int,
+    work: Callable[[Sequence[Row]], Result],
+    fitting: Callable[[Sequence[Row]], int] | None = None,
 ) -> Iterator[tuple[Sequence[Row], Result]]:
     """What `work` makes of `rows`, in batches of `most` or, once memory ran out, of half as many, and so on.
 
-    Raises WorldError, which says what would help, where a single row is too much.
+    `fitting` says of rows how many of the first should be in one batch, where these are fewer. Raises WorldError, which says what would
+    help, where a single row is too much.
     """
     start = 0
     while start < len(rows):
-        batch, made = rows[start : start + most], None
+        count = most if fitting is None else min(most, fitting(rows[start:]))
+        batch, made = rows[start : start + count], None
         try:
             made = work(batch)
         except Exception as error:

@@ -63,6 +63,24 @@ def run_stage(stage: str, spec: Path, **how: Any) -> None:
     click.echo(f"{folder}: {f'made in {time.monotonic() - clock:.1f} s' if worked else 'up to date'}")
 
 
+def pairs(given: Iterable[str], form: str) -> list[tuple[str, str]]:
+    """What stands before and behind the `=` of each; raises UsageError, which names the `form`, where there is none."""
+    for text in given:
+        if not text.partition("=")[1] or not text.partition("=")[0]:
+            raise click.UsageError(f"`{text}` is not of the form {form}")
+    return [(text.partition("=")[0], text.partition("=")[2]) for text in given]
+
+
+def assigned(given: Iterable[str]) -> dict[str, Any]:
+    """FIELD=VALUE as a dictionary, values in YAML."""
+    import yaml
+
+    try:
+        return {name: yaml.safe_load(value) for name, value in pairs(given, "FIELD=VALUE")}
+    except yaml.YAMLError as error:
+        raise click.UsageError(f"a value is no YAML: {error}") from error
+
+
 class Yaml(click.ParamType[Any]):
     """The value of a field: text where the field takes text, else YAML; several values may stand with commas between them."""
 

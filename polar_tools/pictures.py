@@ -12,7 +12,7 @@ import io
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from polar_tools import labelling, memory
+from polar_tools import journal, labelling
 from polar_tools.errors import ConfigError, DataError, RowError
 from polar_tools.marks import Example
 from polar_tools.templates import Dialogue, Text, Turn
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from PIL import Image
     from transformers import PreTrainedModel, ProcessorMixin
 
+    from polar_tools import inference
+
 S = TypeVar("S")
-T = TypeVar("T")
 
 COLUMNS = ("images", "image")
 """What holds the pictures of a row: a list of them, or one."""
@@ -196,31 +197,33 @@ def refuse_cut(processor: ProcessorMixin, example: Example) -> None:
         raise DataError("max_length would cut tokens of its pictures off; raise it, or choose `on_too_long: drop`")
 
 
-def losses(model: PreTrainedModel, processor: ProcessorMixin, rows: Sequence[Row]) -> list[tuple[float, int]]:
-    """Summed cross-entropy in nats and number of trained tokens of each row, whose pictures `model` is shown."""
+def losses(model: PreTrainedModel, processor: ProcessorMixin, rows: Sequence[Row]) -> list[inference.Loss]:
+    """Summed cross-entropy in nats of the trained tokens of each row, whose pictures `model` is shown."""
     from polar_tools import inference
     from polar_tools.trainers.multimodal import labels
 
-    def some(rows: Sequence[Row]) -> list[tuple[float, int]]:
+    def some(rows: Sequence[Row]) -> list[inference.Loss]:
         whole = batch(processor, rows)
         return inference.losses(model, whole.inputs, labels(whole.examples, whole.inputs["input_ids"].shape[1]))
 
-    return [loss for found in each(rows, some) for loss in found]
+    return [inference.Loss(*loss) for found in each(rows, some) for loss in found]
 
 
-def continuations(model: PreTrainedModel, processor: ProcessorMixin, rows: Sequence[Row], generation: Mapping[str, Any]) -> list[str]:
+def continuations(
+    model: PreTrainedModel, processor: ProcessorMixin, rows: Sequence[Row], generation: Mapping[str, Any]
+) -> list[inference.Written]:
     """What `model`, which is shown the pictures, writes behind each row."""
     from polar_tools import inference
 
-    def some(rows: Sequence[Row]) -> list[str]:
+    def some(rows: Sequence[Row]) -> list[inference.Written]:
         return inference.continuations(model, processor.tokenizer, batch(processor, rows, "left").inputs, generation)
 
-    return [text for texts in each(rows, some) for text in texts]
+    return [inference.Written(*one) for written in each(rows, some) for one in written]
 
 
-def each(rows: Sequence[S], made: Callable[[Sequence[S]], T]) -> Iterator[T]:
+def each(rows: Sequence[S], made: Callable[[Sequence[S]], Sequence[Any]]) -> Iterator[Sequence[Any]]:
     """What `made` makes of a few rows at a time; the place of a RowError is counted from the first of all."""
-    done, batches = 0, memory.in_batches("showing pictures", rows, BATCH, made)
+    done, batches = 0, journal.in_batches("showing pictures", rows, BATCH, made, given=lambda row: row)
     while done < len(rows):
         try:
             some, found = next(batches)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,22 @@ def sha256_of(path: Path) -> str:
 def canonical(data: dict[str, Any]) -> bytes:
     """`data` as JSON with sorted keys: the same bytes for the same data."""
     return (json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def fingerprint(value: Any) -> str:
+    """The sha256 of a nested value, such as a row: keys in order, bytes by their own sha256, a picture by its bytes, wherever it lay."""
+    return hashlib.sha256(json.dumps(_plain(value), sort_keys=True).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        picture = value.get("bytes") if value.keys() <= {"bytes", "path"} else None
+        return _plain(picture) if isinstance(picture, bytes) else {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, bytes):
+        return {"sha256": hashlib.sha256(value).hexdigest()}
+    return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
 def write_whole(path: Path, data: bytes) -> None:

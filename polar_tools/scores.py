@@ -16,14 +16,14 @@ MAJORITY = "majority_"
 class Score:
     """One figure before and after: `after` by run, `majority` what a constant answer would reach.
 
-    `lower_is_better` and `is_share` (between 0 and 1, read times 100) are what its metric says of itself.
+    `lower_is_better` (None where neither is) and `is_share` (between 0 and 1, read times 100) are what its metric says of itself.
     """
 
     name: str
     before: float
     after: dict[str, float]
     majority: float | None
-    lower_is_better: bool
+    lower_is_better: bool | None
     is_share: bool
 
     @property
@@ -50,13 +50,14 @@ class Score:
     @property
     def verdict(self) -> str:
         """`better`, `worse` or `same`, as the reader sees it."""
-        if not self.change:
+        if not self.change or self.lower_is_better is None:
             return "same"
         return "better" if (self.change < 0) == self.lower_is_better else "worse"
 
     def at(self, value: float) -> float:
         """Where `value` lies between 0 and 100 % of a bar: scores on their own scale, others against the largest."""
-        largest = 1.0 if self.is_share else max(map(abs, (self.before, *self.after.values()))) or 1.0
+        most = max(map(abs, (self.before, *self.after.values())))
+        largest = max(1.0, most) if self.is_share else most or 1.0  # a sum of shares may be more than 1
         return round(100 * max(value, 0.0) / largest, 2)
 
 

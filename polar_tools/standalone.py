@@ -123,7 +123,7 @@ def _config(model: str, train: str, evaluation: str | None, method: str, fields:
     for name, value in fields.items():
         parts.get(owners[name], experiment)[name] = str(Path(value).resolve()) if name in PATHS and Path(str(value)).exists() else value
     for name in PARTS & set(parts[Model]):
-        parts[Model][name] = _located(parts[Model][name], "model")
+        parts[Model][name] = located(parts[Model][name], "model")
     data = {"models": {"model": parts[Model]}, "datasets": {"data": parts[Dataset]}, "experiments": {NAME: experiment}}
     _hold_out(parts[Dataset], evaluation, experiment)
     _name_references(data, discovery.load("methods", method).Config)
@@ -152,12 +152,12 @@ def _name_references(data: dict[str, Any], kind: type[Frozen]) -> None:
             name = holder[int(last) if last.isdigit() else last] = path.replace(".", "_")
             if "datasets" in ref.sections:
                 shaped = {key: value for key, value in data["datasets"]["data"].items() if key not in HELD_OUT_BY}
-                data["datasets"][name] = {**shaped, "source": _located(place, "dataset"), "test_source": _located(place, "dataset")}
+                data["datasets"][name] = {**shaped, "source": located(place, "dataset"), "test_source": located(place, "dataset")}
             else:
-                data["models"][name] = {"source": _located(place, "model")}
+                data["models"][name] = {"source": located(place, "model")}
 
 
-def _located(place: str, repo_type: str) -> str:
+def located(place: str, repo_type: str) -> str:
     """A file or folder of this machine, or ORG/NAME on the Hub, as a URI."""
     if "://" in place:
         return place
@@ -173,7 +173,7 @@ def _model(given: str | Path | PreTrainedModel, tokenizer: PreTrainedTokenizerBa
     if isinstance(given, str | Path):
         if tokenizer is not None:
             raise ConfigError("`tokenizer` goes with a model that is an object; of a folder or repository name `tokenizer_name`")
-        return _located(str(given), "model")
+        return located(str(given), "model")
     if tokenizer is None:
         raise ConfigError("a model that is an object needs its `tokenizer`")
     folder = root / "given" / "model"
@@ -185,7 +185,7 @@ def _model(given: str | Path | PreTrainedModel, tokenizer: PreTrainedTokenizerBa
 def _rows(given: str | Path | Iterable[Mapping[str, Any]], root: Path, name: str) -> str:
     """The URI of rows; dictionaries are written first."""
     if isinstance(given, str | Path):
-        return _located(str(given), "dataset")
+        return located(str(given), "dataset")
     file = root / "given" / f"{name}.jsonl"
     file.parent.mkdir(exist_ok=True)
     file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in given), encoding="utf-8", newline="\n")

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import PositiveInt, model_validator
 
-from polar_tools import marks
+from polar_tools import marks, measuring
 from polar_tools.errors import ConfigError, DataError
 from polar_tools.fields import Loaded, Rendered
 from polar_tools.methods import base
+from polar_tools.metrics import rouge
 from polar_tools.metrics.base import Prediction
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Config(base.Config):
 COLUMNS = (("document", "summary"), ("prompt", "completion"))
 MODEL_CLASS = "AutoModelForSeq2SeqLM"
 TASK_TYPE = "SEQ_2_SEQ_LM"
-METRICS = ("rouge", "loss")
+METRICS = ("rouge", "length", "unfinished", "repetition", "loss", "token_accuracy")
 CHECKS = ("accumulation", "save_load", "same_ids")
 TRAINS_ON = "tokens"
 features = base.features
@@ -182,10 +183,8 @@ def _start(config: Config, model: PreTrainedModel, processor: PreTrainedTokenize
 
 def _rouge(processor: PreTrainedTokenizerBase, found: EvalPrediction) -> dict[str, float]:
     """ROUGE of what was written while training, as the metric of that name counts it."""
-    from polar_tools.metrics import rouge
-
     written, wanted = (_decoded(processor, ids) for ids in (found.predictions, found.label_ids))
-    return rouge.compute(
+    return measuring.figures(
         [Prediction("", reference, text, None, 0) for text, reference in zip(written, wanted, strict=True)], rouge.Options()
     )
 
@@ -210,6 +209,8 @@ def predict(
     written = generate(model, processor, [example["source_input_ids"] for example in examples], generation)
     source, target = _columns(rows[0])
     return [  # NFC, for tokenizers that drop accents take Hangul apart too
-        Prediction(str(row[source]), str(row[target]), unicodedata.normalize("NFC", text), loss, tokens)
-        for row, text, (loss, tokens) in zip(rows, written, target_losses(model, examples), strict=True)
+        Prediction(
+            str(row[source]), str(row[target]), unicodedata.normalize("NFC", one.text), loss.loss, loss.tokens, loss.figures, cut=one.cut
+        )
+        for row, one, loss in zip(rows, written, target_losses(model, examples), strict=True)
     ]

@@ -57,7 +57,7 @@ class Config(conversations.Fields, base.Config):
 COLUMNS = (("messages",), ("prompt", "completion"), ("text",), ("messages", "images"), ("prompt", "completion", "images"))
 MODEL_CLASS = "AutoModelForCausalLM"
 TASK_TYPE = "CAUSAL_LM"
-METRICS = ("rouge", "loss")
+METRICS = ("rouge", "length", "unfinished", "repetition", "loss", "token_accuracy")
 CHECKS = ("packing", "accumulation", "save_load", "same_ids", "mask")
 TRAINS_ON = "tokens"
 features = base.features
@@ -146,10 +146,10 @@ def predict(
     has_turns = conversations.has_turns(config, rows[0])
     stop = {"eos_token_id": marks.end_of_turn(processor) if has_turns else processor.eos_token_id}
     plain = conversations.columns(config, rows[0]) == ["text"]
-    written = [None] * len(rows) if plain else generate(model, processor, prompts, {**generation, **stop})
+    written = [(None, None)] * len(rows) if plain else generate(model, processor, prompts, {**generation, **stop})
     return [
-        Prediction(*conversations.asked_and_answered(config, row), text, loss, tokens)
-        for row, text, (loss, tokens) in zip(rows, written, losses, strict=True)
+        Prediction(*conversations.asked_and_answered(config, row), text, loss.loss, loss.tokens, loss.figures, cut=cut)
+        for row, (text, cut), loss in zip(rows, written, losses, strict=True)
     ]
 
 

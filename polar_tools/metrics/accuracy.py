@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from polar_tools.metrics import base
-from polar_tools.metrics.base import Prediction
+from polar_tools.metrics.base import Array, Prediction
 
 LOWER_IS_BETTER = False
 SHARE = True
@@ -18,9 +18,12 @@ class Options(base.Options):
     name: Literal["accuracy"] = "accuracy"
 
 
-def compute(predictions: Sequence[Prediction], options: Options) -> dict[str, float]:
-    """`accuracy`, between 0 and 1."""
-    from sklearn.metrics import accuracy_score
-
+def parts(predictions: Sequence[Prediction], options: Options) -> Array:
+    """Of each row whether it is right, and that it is one."""
     predicted, references = base.pairs("accuracy", predictions)
-    return {"accuracy": float(accuracy_score(references, predicted))}
+    return base.rows_of([float(one == other) for one, other in zip(predicted, references, strict=True)])
+
+
+def whole(sums: Array, options: Options) -> dict[str, Array]:
+    """`accuracy`, between 0 and 1."""
+    return base.means(sums, "accuracy")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Literal
 
 from polar_tools.metrics import base
-from polar_tools.metrics.base import Prediction
+from polar_tools.metrics.base import Array, Prediction
 
 LOWER_IS_BETTER = False
 SHARE = False
@@ -20,9 +19,14 @@ class Options(base.Options):
     name: Literal["margin"] = "margin"
 
 
-def compute(predictions: Sequence[Prediction], options: Options) -> dict[str, float]:
+def parts(predictions: Sequence[Prediction], options: Options) -> Array:
+    """Of each row by how much it is ahead, as such and in the mean over tokens where answers have lengths, and that it is one."""
+    return base.rows_of(*margins("margin", predictions).values())
+
+
+def whole(sums: Array, options: Options) -> dict[str, Array]:
     """`margin`, and `margin_per_token` where answers have lengths."""
-    return {f"margin{suffix}": math.fsum(found) / len(found) for suffix, found in margins("margin", predictions).items()}
+    return base.means(sums, *("margin", "margin_per_token")[: sums.shape[-1] - 1])
 
 
 def margins(metric: str, predictions: Sequence[Prediction]) -> dict[str, list[float]]:

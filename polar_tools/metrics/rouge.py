@@ -1,60 +1,62 @@
-"""ROUGE-1, -2, -L and -Lsum as F1, by rouge_score (Lin 2004), with a tokenizer that suits the script."""
+"""ROUGE-1, -2, -L and -Lsum as F1, and their sum (Lin 2004), with a tokenizer that suits the script."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from functools import cache
+from typing import Literal
 
-from polar_tools.errors import DataError
+from pydantic import model_validator
+
+from polar_tools import rouge
 from polar_tools.metrics import base
-from polar_tools.metrics.base import Prediction
-
-if TYPE_CHECKING:
-    from rouge_score.tokenizers import Tokenizer
+from polar_tools.metrics.base import Array, Prediction
 
 LOWER_IS_BETTER = False
 SHARE = True
+ENGLISH = "rouge-default"
+LONG = 3
+"""Shorter words are left as they are by rouge_score, and so here."""
 
 
 class Options(base.Options):
     """How texts are cut into tokens before they are compared."""
 
     name: Literal["rouge"] = "rouge"
-    tokenizer: Literal["word", "rouge-default"] = "word"
-    """`word` cuts every script at unicode word boundaries; `rouge-default` is rouge_score's own, which knows only a-z and 0-9."""
+    tokenizer: base.Tokenizer = "word"
+    """`word` cuts every script into words, `char` into characters, `morpheme` Korean; `rouge-default` knows only a-z and 0-9."""
     use_stemmer: bool = False
     """Porter stemming, English only, with `rouge-default` only."""
 
-
-class WordTokenizer:
-    """Unicode words, NFC and case-folded, for rouge_score's `tokenizer=`."""
-
-    def tokenize(self, text: str) -> list[str]:
-        """`text` as its words."""
-        return re.findall(r"\w+", unicodedata.normalize("NFC", text).casefold())
+    @model_validator(mode="after")
+    def _stems_are_english(self) -> Options:
+        if self.use_stemmer and self.tokenizer != ENGLISH:
+            raise ValueError(f"use_stemmer: stems are those of English words by `tokenizer: {ENGLISH}`; not with `{self.tokenizer}`")
+        return self
 
 
-def compute(predictions: Sequence[Prediction], options: Options) -> dict[str, float]:
-    """Mean F1 over the rows, between 0 and 1; raises DataError where a reference has no token for this tokenizer."""
-    from rouge_score.rouge_scorer import RougeScorer
-
-    kinds = ["rouge1", "rouge2", "rougeL", "rougeLsum"]
-    tokenizer = _tokenizer(options)
-    scorer = RougeScorer(kinds, tokenizer=tokenizer)
-    texts, references = base.pairs("rouge", predictions)
-    for number, reference in enumerate(references):
-        if not tokenizer.tokenize(reference):
-            raise DataError(
-                f"rouge: the reference of row {number} ({reference[:40]!r}) has no token for the tokenizer `{options.tokenizer}`; "
-                "texts outside a-z need `tokenizer: word`"
-            )
-    scores = [scorer.score(reference, text) for text, reference in zip(texts, references, strict=True)]
-    return {kind: sum(score[kind].fmeasure for score in scores) / len(scores) for kind in kinds}
+def parts(predictions: Sequence[Prediction], options: Options) -> Array:
+    """Of each row its F1 of each kind, and that it is one; raises DataError where a side has text but no token for this tokenizer."""
+    texts, references = (_stemmed(side, options) for side in base.tokens("rouge", predictions, options.tokenizer))
+    found = [rouge.scores(reference, text).values() for text, reference in zip(texts, references, strict=True)]
+    return base.rows_of(*zip(*found, strict=True))
 
 
-def _tokenizer(options: Options) -> Tokenizer:
-    from rouge_score.tokenizers import DefaultTokenizer
+def whole(sums: Array, options: Options) -> dict[str, Array]:
+    """The mean over the rows of each kind, between 0 and 1, and `rouge_sum`, the sum of the four."""
+    found = base.means(sums, *rouge.KINDS)
+    return {**found, "rouge_sum": sum(found.values())}
 
-    return DefaultTokenizer(options.use_stemmer) if options.tokenizer == "rouge-default" else WordTokenizer()
+
+def signature(options: Options) -> str:
+    """The tokenizer and what it hangs on."""
+    return base.tokenizer_signature(options.tokenizer) + ("|stem:porter" if options.use_stemmer else "")
+
+
+def _stemmed(texts: Sequence[Sequence[list[str]]], options: Options) -> Sequence[Sequence[list[str]]]:
+    if not options.use_stemmer:
+        return texts
+    from nltk.stem.porter import PorterStemmer
+
+    stem = cache(PorterStemmer().stem)
+    return [[[stem(token) if len(token) > LONG else token for token in line] for line in lines] for lines in texts]

@@ -23,13 +23,9 @@ class Options(base.Options):
     name: Literal["sentence_pairs"] = "sentence_pairs"
 
 
-def compute(predictions: Sequence[Prediction], options: Options) -> dict[str, float]:
-    """The figures of those metrics."""
-    return {
-        name: figure
-        for metric in _fitting(predictions[0].figures)
-        for name, figure in metric.compute(predictions, metric.Options()).items()
-    }
+def chosen(predictions: Sequence[Prediction], options: Options) -> list[base.Options]:
+    """Those metrics."""
+    return [metric.Options() for metric in _fitting(predictions[0].figures)]
 
 
 def _fitting(known: Mapping[str, float]) -> Iterator[ModuleType]:

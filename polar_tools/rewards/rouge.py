@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from polar_tools import rouge
 from polar_tools.rewards import base
+from polar_tools.segmentation import base as segmentation
+from polar_tools.segmentation import word
 
 if TYPE_CHECKING:
     import torch
@@ -26,17 +29,11 @@ class Options(base.Options):
 
 
 def build(options: Options, device: str | torch.device) -> base.Scorer:
-    """F1 by rouge_score with the tokenizer of the metric `rouge`."""
-    from rouge_score.rouge_scorer import RougeScorer
-
-    from polar_tools.metrics.rouge import WordTokenizer
-
-    scorer = RougeScorer([options.kind], tokenizer=WordTokenizer())
+    """F1 with the tokenizer that the metric `rouge` has by default."""
 
     def score(attempts: Sequence[base.Attempt]) -> list[float]:
-        wanted = base.references(attempts, options.name, options.column)
-        return [
-            float(scorer.score(text, attempt.completion)[options.kind].fmeasure) for attempt, text in zip(attempts, wanted, strict=True)
-        ]
+        wanted = segmentation.by_line(word.tokens, base.references(attempts, options.name, options.column))
+        written = segmentation.by_line(word.tokens, [attempt.completion for attempt in attempts])
+        return [rouge.KINDS[options.kind](reference, text) for reference, text in zip(wanted, written, strict=True)]
 
     return score

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polar_tools import memory, modeling, signals, tokens
+from polar_tools import memory, modeling, prompting, signals, tokens
 from polar_tools.errors import ConfigError, UnfinishedError, WorldError
 from polar_tools.training import building
 
@@ -34,6 +34,8 @@ def _run(spec: TrainSpec, folder: Path, data_collator: Any) -> tuple[dict[str, A
     facts = {"seed": spec.seed, **modeling.loaded(trainer.model, spec.experiment), **_told(trainer, spec.experiment)}
     if spec.experiment.is_distributed:
         facts |= engines.described(spec.experiment)
+    if prompts := prompting.of(spec.experiment, Path(spec.tokenizer)):
+        facts["prompts"] = prompts
     if origin.went_on_from:
         facts["went_on_from"] = list(origin.went_on_from)
     if data_collator is not None:

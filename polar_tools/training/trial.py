@@ -201,7 +201,7 @@ class Trial:
         """What evaluate makes of the rows with `model`; of what it writes, the first token."""
         features = modeling.load_features(self.spec.tokenizer)
         processor = modeling.load_processor(self.spec.tokenizer, self.method, self.config, list(self.rows[0]))
-        generation = Generation(max_new_tokens=1).model_dump(exclude_none=True)
+        generation = Generation(max_new_tokens=1).told(seed=0)
         with still(model), watching(model) as received:
             try:
                 return Predicted(self.method.predict(self.config, model, processor, features, self.rows, generation), received)

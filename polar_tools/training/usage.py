@@ -54,6 +54,7 @@ class Usage(TrainerCallback):
             found["peak_memory_mb"] = peak
         if torch.cuda.is_available():
             found["peak_device_memory_mb"] = torch.cuda.max_memory_allocated() // 2**20
+            found["device_memory_mb"] = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory // 2**20
         return {"peak_memory_mb": max(self.before, peak), "training": found}
 
 

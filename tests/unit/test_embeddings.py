@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from polar_tools import discovery, modeling
+from polar_tools import discovery, measuring, modeling
 from polar_tools.cli import explain
 from polar_tools.config import Config as Whole
 from polar_tools.errors import ConfigError, DataError
@@ -215,7 +215,7 @@ def test_evaluators_and_predictions_see_the_same(assets: Path, tmp_path: Path) -
     built = trainer(config, rows(*TRIPLETS), tmp_path, evaluation={"held_out": held_out})
     watched = built.evaluate()
     predictions = sentence_transformer.predict(config, built.model, built.processing_class, {}, held_out.to_list(), {})
-    measured = sentence_pairs.compute(predictions, sentence_pairs.Options())
+    measured = measuring.figures(predictions, sentence_pairs.Options())
     for name, figure in {"cosine_mrr@10": "mrr_at_10", "cosine_ndcg@10": "ndcg_at_10", "cosine_accuracy": "triplet_accuracy"}.items():
         assert watched[f"eval_held_out_{name}"] == pytest.approx(measured[figure])
 

@@ -270,12 +270,20 @@ def test_parts_are_those_of_the_model(here: Path) -> None:
         ({"max_length": 16, "on_too_long": "cut_right"}, ("activations", "logits")),
         ({"dtype": "bfloat16"}, ("weights", "optimizer", "activations")),
         ({"optim": "adafactor"}, ("optimizer",)),
+        ({"tiled_mlp_num_shards": 8}, ("activations",)),
     ],
 )
 def test_what_saves_memory_is_seen_to_save_it(here: Path, fields: dict[str, Any], less: tuple[str, ...]) -> None:
     fields = {"preflight": False, **fields}
     whole, spared = training("say", preflight=False)["device_mb"], training("say", **fields)["device_mb"]
     assert all(spared[part] < whole[part] for part in less) and spared["total"] < whole["total"]
+
+
+def test_what_waits_in_the_hosts_memory_is_counted_there(here: Path) -> None:
+    fields = {"gpus": 1, "activation_checkpointing": True, "preflight": False}
+    here_, there = (training("say", **fields, activation_offloading=moved) for moved in (False, True))
+    spared = here_["device_mb"]["activations"] - there["device_mb"]["activations"]
+    assert spared > 0 and there["host_mb"] - here_["host_mb"] == pytest.approx(spared, rel=0.01)
 
 
 def test_a_plan_that_does_not_fit_is_refused_with_what_would(here: Path) -> None:

@@ -11,7 +11,7 @@ from datasets import Dataset
 from pydantic import ValidationError
 from transformers import AutoTokenizer
 
-from polar_tools import conversations, marks, modeling
+from polar_tools import conversations, marks, measuring, modeling
 from polar_tools.errors import ConfigError, DataError
 from polar_tools.methods import base, dpo, kto, orpo, reward
 from polar_tools.metrics import desirable_auc, margin, preference_accuracy
@@ -340,17 +340,17 @@ def test_metrics_of_preferences() -> None:
     summed = [(-2.0, -4.0, 1, 4), (-3.0, -1.0, 6, 1)]
     names = ("chosen_logp", "rejected_logp", "chosen_tokens", "rejected_tokens")
     rows = [Prediction("", "", None, 0.0, 1, dict(zip(names, row, strict=True))) for row in summed]
-    accuracy = preference_accuracy.compute(rows, preference_accuracy.Options())
+    accuracy = measuring.figures(rows, preference_accuracy.Options())
     assert accuracy == {"preference_accuracy": 0.5, "preference_accuracy_per_token": 0.5}
-    assert margin.compute(rows, margin.Options()) == {"margin": 0.0, "margin_per_token": pytest.approx((-2 + 1 + -0.5 + 1) / 2)}
+    assert measuring.figures(rows, margin.Options()) == {"margin": 0.0, "margin_per_token": pytest.approx((-2 + 1 + -0.5 + 1) / 2)}
     judged = [Prediction("", "", None, 0.0, 1, {"chosen": 2.0, "rejected": 0.5})]
-    assert margin.compute(judged, margin.Options()) == {"margin": 1.5}
-    assert preference_accuracy.compute(judged, preference_accuracy.Options()) == {"preference_accuracy": 1.0}
+    assert measuring.figures(judged, margin.Options()) == {"margin": 1.5}
+    assert measuring.figures(judged, preference_accuracy.Options()) == {"preference_accuracy": 1.0}
     answers = [
         Prediction("", "", None, 0.0, size, {"logp": logp, "label": label}) for logp, size, label in [(-1.0, 1, 1.0), (-2.0, 4, 0.0)]
     ]
-    assert desirable_auc.compute(answers, desirable_auc.Options()) == {"desirable_auc": 1.0, "desirable_auc_per_token": 0.0}
+    assert measuring.figures(answers, desirable_auc.Options()) == {"desirable_auc": 1.0, "desirable_auc_per_token": 0.0}
     with pytest.raises(DataError, match="all rows have the same label"):
-        desirable_auc.compute(answers[:1], desirable_auc.Options())
+        measuring.figures(answers[:1], desirable_auc.Options())
     with pytest.raises(DataError, match="metric `margin` needs the figure `chosen`"):
-        margin.compute([Prediction("", "", None, 0.0, 1)], margin.Options())
+        measuring.figures([Prediction("", "", None, 0.0, 1)], margin.Options())

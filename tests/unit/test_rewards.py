@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from polar_tools import config as configs
-from polar_tools import discovery, judging
+from polar_tools import discovery, judging, measuring
 from polar_tools.errors import ConfigError, DataError, RowError
 from polar_tools.metrics import reward as metric
 from polar_tools.metrics.base import Prediction
@@ -62,9 +62,9 @@ def test_metric_is_the_mean_of_each() -> None:
         Prediction("", "", "", None, 0, {"reward": 1.0, "reward_length": 0.5}),
         Prediction("", "", "", None, 0, {"reward": 2.0, "reward_length": 1.0}),
     ]
-    assert metric.compute(rows, metric.Options()) == {"reward": 1.5, "reward_length": 0.75}
+    assert measuring.figures(rows, metric.Options()) == {"reward": 1.5, "reward_length": 0.75}
     with pytest.raises(DataError, match="the rows have no reward"):
-        metric.compute([Prediction("", "", "", None, 0)], metric.Options())
+        measuring.figures([Prediction("", "", "", None, 0)], metric.Options())
 
 
 def made(method: str, **given: Any) -> Any:
