@@ -313,7 +313,6 @@ def test_rows_are_divided_among_the_processes_that_share_them(here: Path) -> Non
     whole, divided = training("say", **gpus), training("say", **gpus, sequence_parallel_size=4)
     for part, share in (("weights", 1), ("optimizer", 1), ("activations", 4)):
         assert divided["device_mb"][part] == pytest.approx(whole["device_mb"][part] / share), part
-    assert divided["device_mb"]["logits"] < whole["device_mb"]["logits"], "what is trained on may all be in one part"
     summed = training("say", **gpus, sequence_parallel_size=4, gradient_accumulation_steps=4)
     assert summed["tokens"] == whole["tokens"]
     fitting = {**gpus, "per_device_train_batch_size": 1, "max_length": 16384, "activation_checkpointing": True, "use_peft": True}
