@@ -317,7 +317,7 @@ def test_rows_are_divided_among_the_processes_that_share_them(here: Path) -> Non
     assert summed["tokens"] == whole["tokens"]
     fitting = {**gpus, "per_device_train_batch_size": 1, "max_length": 16384, "activation_checkpointing": True, "use_peft": True}
     message = said(plan("--device-memory", "10GB", "--device-speed", "300TFLOPS", experiments={"say": fitting}))
-    assert "sequence_parallel_size: 4, gradient_accumulation_steps: 4  (" in message
+    assert "sequence_parallel_size: 2, gradient_accumulation_steps: 2  (" in message
 
 
 def test_two_changes_are_named_where_one_is_not_enough(here: Path) -> None:
