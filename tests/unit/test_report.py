@@ -224,10 +224,11 @@ def test_differences_are_marked_in_the_texts(project):
     assert "</b>강아지는 <mark>작게</mark> 짖습니다</div>" in source
 
 
-def test_one_language_has_no_link_to_another(project):
+def test_one_language_has_no_link_to_another(project, monkeypatch):
     config = project / "config/config.yaml"
     config.write_text(config.read_text().replace("project_name: tiny", "project_name: tiny\nreport_language: ko"), encoding="utf-8")
-    Plan(configs.load(config)).settle(project)
+    monkeypatch.chdir(project)
+    Plan(configs.load(config)).settle()
     page = make_again(project)
     assert set(pages_of(project)) == {"index.html", "say.html", "sort.html"}
     assert '<html lang="ko">' in page.source and "hreflang" not in page.source
