@@ -84,7 +84,7 @@ def intervals(
     return found
 
 
-def recorded(metrics: Sequence[Counted], samples: int = SAMPLES, seed: int = 0) -> dict[str, Any]:
+def recorded(metrics: Sequence[Counted], samples: int = SAMPLES, seed: int = 0, most_rows: int = MOST_ROWS) -> dict[str, Any]:
     """What a report says of intervals.
 
     `intervals`: figure -> the ends of its 95 % interval; `resampling`: by how many draws, of which seed, and of which figures less was
@@ -93,7 +93,7 @@ def recorded(metrics: Sequence[Counted], samples: int = SAMPLES, seed: int = 0) 
     rows = len(metrics[0].predictions) if metrics else 0
     if rows < 2:
         return {"intervals": {}, "resampling": {"samples": 0, "seed": seed}}
-    (found,) = drawn([metrics], samples, seed)
+    (found,) = drawn([metrics], samples, seed, most_rows)
     ends = {name: interval(figure.drawn, rows) for name, figure in found.items()}
     fewer = {name: len(figure.drawn) for name, figure in found.items() if len(figure.drawn) < samples}
     undefined = {name: figure.undefined for name, figure in found.items() if figure.undefined}

@@ -150,7 +150,7 @@ class Experiment:
     def batch(self) -> int:
         """Rows of an optimizer step."""
         config = self.spec.experiment
-        return int(config.per_device_train_batch_size * config.gradient_accumulation_steps * config.world_size)
+        return int(config.per_device_train_batch_size * config.gradient_accumulation_steps * config.data_parallel_size)
 
     @property
     def versions(self) -> dict[str, str]:

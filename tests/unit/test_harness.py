@@ -80,7 +80,7 @@ def least_loss(model: str) -> list[str]:
         for answer in row["choices"]:
             asked, both = tokenizer(row["question"])["input_ids"], tokenizer(row["question"] + answer)["input_ids"]
             examples.append({"input_ids": both, "labels": [-100] * len(asked) + both[len(asked) :]})
-        losses = [loss for loss, _ in reference_losses(loaded, examples)]
+        losses = [one.loss for one in reference_losses(loaded, examples)]
         best.append(row["choices"][losses.index(min(losses))])
     return best
 

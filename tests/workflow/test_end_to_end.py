@@ -22,7 +22,7 @@ def records(project: Path) -> dict[str, bytes]:
 
 def test_every_artifact_has_spec_record_and_manifest(finished: Path) -> None:
     found = records(finished)
-    assert len(found) == 18
+    assert len(found) == 20
     for name in found:
         folder = (finished / name).parent
         assert read(folder / "record.json")["spec"] == read(folder / "spec.json")
