@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # An index may serve several gigabytes of CUDA for a plain `torch`; this exact version is what was tried.
 INSTALL := $(BIN)/python -m pip install --quiet --constraint envs/cpu.txt torch==2.13.0 --editable
 
-.PHONY: run data test test-all default-run examples lint format fix bench bench-memory bench-eval clean
+.PHONY: run data test test-all default-run examples lint format fix pictures bench bench-memory bench-eval clean
 
 run: $(VENV)/installed-run  ## the default workflow
 	PATH="$(abspath $(BIN)):$$PATH" snakemake
@@ -25,6 +25,9 @@ test-all: $(VENV)/installed-test  ## every test that this machine can run
 
 default-run: $(VENV)/installed-test  ## the default workflow in a clean clone, with what it must reach
 	PATH="$(abspath $(BIN)):$$PATH" pytest -m slow tests/workflow/test_default_run.py
+
+pictures: $(VENV)/installed-test  ## what docs/ shows of the pages, taken of results/report by Chromium
+	PATH="$(abspath $(BIN)):$$PATH" python -m docs.take_pictures results/report docs/pictures
 
 examples: data $(VENV)/installed-test  ## the examples of all shapes and all methods on real models and data; prints before -> after
 	PATH="$(abspath $(BIN)):$$PATH" pytest -m slow tests/contract/test_shape_examples.py
@@ -59,6 +62,7 @@ bench-memory: $(VENV)/installed-test  ## memory as `polar-tools plan` predicts i
 
 bench-eval: $(VENV)/installed-test  ## what a model writes and how it is scored, beside Seq2SeqTrainer.predict, a plain loop and rouge_score
 	PATH="$(abspath $(BIN)):$$PATH" python -m bench.evaluating
+	PATH="$(abspath $(BIN)):$$PATH" python -m bench.scoring
 
 PEERS := $(patsubst bench/peers/%.txt,build/bench-train/%/installed,$(wildcard bench/peers/*.txt))
 
@@ -82,5 +86,5 @@ $(VENV)/installed-run: $(VENV)/bin/python pyproject.toml envs/cpu.txt
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/bin/python pyproject.toml envs/cpu.txt
-	$(INSTALL) ".[s3,workflow,prepare,train,embed,quantize,optimizers,distributed,evaluate,dvc,dev]"
+	$(INSTALL) ".[s3,workflow,prepare,train,embed,quantize,optimizers,distributed,evaluate,korean,harness,dvc,dev]"
 	@touch $@ $(VENV)/installed-run

@@ -30,7 +30,8 @@ except PolarError as error:
 
 wildcard_constraints:
     section="models|datasets",
-    experiment="|".join(map(re.escape, PLAN.config.experiments)) or "none",
+    experiment="|".join(map(re.escape, [*PLAN.config.experiments, *PLAN.references]))
+    or "none",
     dataset="|".join(map(re.escape, PLAN.config.datasets)) or "none",
     mixture="|".join(map(re.escape, PLAN.config.mixtures)) or "none",
     prepared="|".join(map(re.escape, [*PLAN.config.datasets, *PLAN.config.mixtures]))
@@ -46,10 +47,14 @@ localrules:
     datasets,
 
 
+report: "workflow/report/workflow.rst"
+
+
 rule all:
     default_target: True
     input:
         PLAN.targets(),
+        lambda w: carried(),  # by `snakemake --report`
 
 
 for stage in (
@@ -64,6 +69,8 @@ for stage in (
     "rank",
     "train",
     "evaluate",
+    "harness",
+    "compare",
     "report",
 ):
 

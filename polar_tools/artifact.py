@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from polar_tools import aside, consumption, lock
+from polar_tools import advancement, aside, consumption, energy, lock
 from polar_tools.errors import UserError
 from polar_tools.records import canonical as canonical
 from polar_tools.records import read_json as read_json
@@ -87,10 +87,14 @@ def make(folder: Path, stage: str, work: Work, libraries: Callable[[], Iterable[
 def _make(folder: Path, spec: Spec, origin: dict[str, Any], work: Work, libraries: Callable[[], Iterable[str]]) -> None:
     _claim(folder, origin)
     started, clock = datetime.now(UTC), time.monotonic()
-    facts = work(spec, folder)
+    with energy.Meter() as meter:
+        facts = work(spec, folder)
     _write_record(folder, origin, facts, libraries())
-    _write_manifest(folder, _circumstances(folder, spec, facts, started, time.monotonic() - clock))
+    circumstances = _circumstances(folder, spec, facts, started, time.monotonic() - clock)
+    circumstances["measured"] |= meter.measured()
+    _write_manifest(folder, circumstances)
     (folder / WORK).unlink()
+    advancement.forget(folder)
 
 
 def asked(folder: Path, stage: str) -> tuple[Any, dict[str, Any]]:
@@ -173,9 +177,11 @@ def _is_current(folder: Path, origin: dict[str, Any]) -> bool:
 
 
 def _gone(folder: Path, record: dict[str, Any]) -> bool:
-    """Whether a file of the record is not there in its size. Contents are `verify`'s business."""
+    """Whether what others read of it, or a file of the record in its size, is not there. Contents are `verify`'s business."""
     try:
-        return any((folder / name).stat().st_size != entry["size"] for name, entry in record["files"].items())
+        return not (folder / SPECS[record["spec"]["stage"]].PAYLOAD).exists() or any(
+            (folder / name).stat().st_size != entry["size"] for name, entry in record["files"].items()
+        )
     except OSError:
         return True
 
@@ -232,6 +238,7 @@ def _circumstances(folder: Path, spec: Spec, facts: Facts, started: datetime, se
         "measured": {
             "seconds": round(seconds, 3),
             "peak_memory_mb": consumption.peak_mb(),
+            "memory_mb": consumption.there_is_mb(),
             **facts.measured,
         },
         "started": started.isoformat(timespec="seconds"),

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 import yaml
 from pydantic import Field, JsonValue, NonNegativeInt, PositiveFloat, PositiveInt, StringConstraints, ValidationError, model_validator
 
+from polar_tools import discovery
 from polar_tools.complaints import complaints
 from polar_tools.dataset_config import Dataset, Mixture, Prepared, Source
 from polar_tools.discovery import OneOf
@@ -24,6 +25,10 @@ Part = TypeVar("Part", bound=Frozen)
 
 Title = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
+
+ReportLanguage = Literal["en", "ko", "both"]
+WRITERS = ("AutoModelForCausalLM", "AutoModelForSeq2SeqLM")
+"""Models that lm-evaluation-harness can ask."""
 
 Method = Annotated[Experiment, OneOf("methods", "Config", "method")]
 Metric = Annotated[metrics.Options, OneOf("metrics", "Options", "name")]
@@ -118,14 +123,41 @@ class Generation(Frozen):
 class Evaluation(Frozen):
     """A measurement of every model that names it: of the untouched one and of each trained one, by the same code."""
 
-    dataset: PreparedRef
-    """A name from `datasets` or `mixtures`; its test rows are measured."""
+    dataset: PreparedRef | None = None
+    """A name from `datasets` or `mixtures`; its test rows are measured. Needed where there are no `tasks`."""
     metrics: tuple[Metric, ...] = ()
     """Metrics in order; empty takes those of the experiment's method."""
     generation: Generation = Generation()
     """How the model writes, for methods that write."""
     seed: NonNegativeInt = 0
-    """Seed of sampling."""
+    """Seed of sampling, and of the examples that are shown."""
+    references: tuple[str, ...] = ()
+    """What the experiments are compared with besides one another, on the same rows: other models, and files of predictions.
+
+    A name from `models` is measured untouched, as each experiment measures its own; a file is a predictions.jsonl of these rows that was
+    made elsewhere (docs/compare.md).
+    """
+    tasks: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = ()
+    """Names of tasks of lm-evaluation-harness in place of a dataset, for methods that train language models."""
+    include_path: str | None = None
+    """A folder with tasks of one's own, YAML files and their rows, all of which are part of what is measured. Needs `tasks`."""
+    num_fewshot: NonNegativeInt | None = None
+    """Examples that are shown before each question, where it isn't the task's own number. Needs `tasks`."""
+    limit: PositiveInt | None = None
+    """Only so many of the first rows of each task. Needs `tasks`."""
+    apply_chat_template: bool = False
+    """Ask in the model's chat template. Needs `tasks`."""
+
+    @model_validator(mode="after")
+    def _measures_one_thing(self) -> Self:
+        if (self.dataset is None) == (not self.tasks):
+            raise ValueError("name the `dataset` whose test rows are measured, or `tasks` of lm-evaluation-harness, and not both")
+        needs = ("metrics", "generation") if self.tasks else ("include_path", "num_fewshot", "limit", "apply_chat_template")
+        given = [name for name in needs if getattr(self, name) != type(self).model_fields[name].default]
+        if given:
+            why = "tasks say themselves how they are asked and measured" if self.tasks else "they belong to `tasks`"
+            raise ValueError(f"{', '.join(given)} would be ignored: {why}")
+        return self
 
 
 class Resources(Frozen):
@@ -162,6 +194,10 @@ class StageResources(Frozen):
     """One training."""
     evaluate: Resources = Resources(mem_mb=16000, runtime=240)
     """One evaluation of one model."""
+    harness: Resources = Resources(mem_mb=16000, runtime=240)
+    """Tasks of lm-evaluation-harness on one model."""
+    compare: Resources = Resources(mem_mb=4000, runtime=60)
+    """Comparing all that was measured on an evaluation."""
     report: Resources = Resources(mem_mb=2000, runtime=30)
     """The report."""
 
@@ -180,6 +216,8 @@ class Config(Frozen):
 
     project_name: Title = "polar"
     """Stands over the report."""
+    report_language: ReportLanguage = "both"
+    """The language of the report's pages: en (English), ko (Korean), or both, with a link from each page to the other."""
     models: dict[Name, Model] = {}
     """Base models by name."""
     datasets: dict[Name, Dataset] = {}
@@ -195,7 +233,11 @@ class Config(Frozen):
 
     @model_validator(mode="after")
     def _references_lead_somewhere(self) -> Self:
-        problems = [*self._dangling(), *self._circles(), *self._clashes(), *self._unmeasurable(), *self._unwatched()]
+        checks = (
+            *(self._dangling, self._unknown_references, self._circles, self._clashes),
+            *(self._unmeasurable, self._untasked, self._unwatched),
+        )
+        problems = [problem for check in checks for problem in check()]
         if not (self.models or self.datasets or self.experiments):
             problems.append("there is nothing to make: name `models`, `datasets` or `experiments`")
         if problems:
@@ -227,6 +269,20 @@ class Config(Frozen):
                 problems.append(f"datasets.{name}.sha256: would be ignored; it belongs to `{dataset.source}`, whose files these are")
         return problems
 
+    def _unknown_references(self) -> list[str]:
+        """What evaluations are to be compared with that is neither a model nor a file of predictions."""
+        return [
+            f"evaluations.{name}.references.{place}: " + self._why_unknown(reference)
+            for name, evaluation in self.evaluations.items()
+            for place, reference in enumerate(evaluation.references)
+            if reference not in self.models and (reference in self.experiments or not reference.endswith(".jsonl"))
+        ]
+
+    def _why_unknown(self, reference: str) -> str:
+        if reference in self.experiments:
+            return f"`{reference}` is an experiment, and experiments that name this evaluation are compared without being asked"
+        return f"`{reference}` is neither in `models` nor a .jsonl file of predictions{did_you_mean(reference, list(self.models))}"
+
     def _circles(self) -> list[str]:
         experiments = {name: self.parents(name) for name in self.experiments}
         datasets = {name: [entry.source] for name, entry in self.datasets.items()}
@@ -255,12 +311,30 @@ class Config(Frozen):
         return [
             f"evaluations.{name}.dataset: nothing of `{evaluation.dataset}` is held out; give it a `split` or test data"
             for name, evaluation in self.evaluations.items()
-            if not self.has_test(evaluation.dataset)
+            if evaluation.dataset is not None and not self.has_test(evaluation.dataset)
         ] + [
             f"experiments.{name}.eval_datasets.{watched}: nothing of `{dataset}` is held out; give it a `split` or test data"
             for name, experiment in self.experiments.items()
             for watched, dataset in experiment.eval_datasets.items()
             if not self.has_test(dataset)
+        ]
+
+    def _untasked(self) -> list[str]:
+        """Tasks for models that write nothing, or in place of rows that something else would need."""
+        tasked = [name for name, evaluation in self.evaluations.items() if evaluation.tasks]
+        writers = sorted(name for name, method in discovery.modules("methods").items() if method.MODEL_CLASS in WRITERS) if tasked else []
+        return [
+            f"experiments.{name}.evaluations: `{one}` has tasks of lm-evaluation-harness, which `{experiment.method}` trains no model for; "
+            f"these do: {', '.join(writers)}"
+            for name, experiment in self.experiments.items()
+            for one in experiment.evaluations
+            if one in tasked and experiment.method not in writers
+        ] + [
+            f"{section}.{name}.decontaminate.evaluations: `{one}` has tasks in place of rows, so nothing can be compared with them"
+            for section in ("datasets", "mixtures")
+            for name, entry in getattr(self, section).items()
+            for one in entry.decontaminate.evaluations
+            if one in tasked
         ]
 
     def _unwatched(self) -> list[str]:
@@ -282,7 +356,7 @@ class Config(Frozen):
 
     def _clashes(self) -> list[str]:
         both = sorted(set(self.models) & set(self.experiments))
-        taken = sorted({"models", "datasets", "report"} & set(self.experiments))
+        taken = sorted({"models", "datasets", "report", "index", "comparisons", "references"} & set(self.experiments))
         tests = sorted(name for name, dataset in self.datasets.items() if dataset.test_source and f"{name}.test" in self.datasets)
         parts = [f"{name}.{field}" for name, model in self.models.items() for field in model.parts()]
         return [

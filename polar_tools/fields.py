@@ -80,11 +80,11 @@ class Slice:
     train: bool = True
 
 
-Rendered = Annotated[T, Slice(("tokenize", "rank", "evaluate"))]
+Rendered = Annotated[T, Slice(("tokenize", "rank", "evaluate", "harness"))]
 """A field that decides which token ids a model sees, in training and in evaluation."""
 Watched = Annotated[T, Slice(("tokenize",))]
 """A field that names what is looked at while training."""
-Loaded = Annotated[T, Slice(("rank", "evaluate"))]
+Loaded = Annotated[T, Slice(("rank", "evaluate", "harness"))]
 """A field that decides how a model is loaded and run, in training and in evaluation."""
 Planned = Annotated[T, Slice((), train=False)]
 """A field that only the plan reads: it changes which artifacts there are, never what is in one."""

@@ -28,6 +28,10 @@ def check(config: Config) -> None:
 
 def _sources(config: Config, experiment: str) -> Iterator[str]:
     """Where the models of an experiment come from, and those of the experiments that they were trained in."""
+    for evaluation in config.experiments[experiment].evaluations:
+        for reference in config.evaluations[evaluation].references:
+            if reference in config.models:
+                yield from _addresses(config, reference)
     for _, ref, name in marked(config.experiments[experiment], Ref):
         if "models" not in ref.sections:
             continue

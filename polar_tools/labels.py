@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from polar_tools.errors import DataError
+from polar_tools.errors import DataError, RowError
 from polar_tools.metrics import base as metrics
 
 if TYPE_CHECKING:
@@ -127,10 +127,16 @@ def mean_loss(
 
 
 def answers(features: Mapping[str, Any], outputs: torch.Tensor, values: Sequence[Sequence[float]]) -> list[Answer]:
-    """What a head's `outputs` [rows, labels] mean, beside the rendered values."""
+    """What a head's `outputs` [rows, labels] mean, beside the rendered values; of labels the figure `confidence`, the answer's probability.
+
+    Raises RowError for outputs that aren't finite.
+    """
     import torch
 
     kind, names = features["problem_type"], features.get("id2label", {})
+    broken = (~outputs.isfinite()).flatten(1).any(1).nonzero().flatten().tolist()
+    if broken:
+        raise RowError(broken[0], f"the model gives no finite numbers for it, and so for {len(broken)} of {len(outputs)} rows")
     wanted = torch.tensor([target(features, value) for value in values])
     lost = losses(kind, outputs, wanted).reshape(len(values), -1).sum(1).tolist()
     if kind == REGRESSION:
@@ -140,9 +146,16 @@ def answers(features: Mapping[str, Any], outputs: torch.Tensor, values: Sequence
         ]
     if kind == MULTI:
         found = [(row > 0).nonzero().flatten().tolist() for row in outputs]
+        sure = (
+            torch.nn.functional.logsigmoid(outputs.abs()).sum(1).exp().tolist()
+        )  # that each of its labels is right, were they independent
     else:
         found = [[best] for best in outputs.argmax(1).tolist()]
-    return [Answer(_named(names, value), _named(names, said), loss, {}) for value, said, loss in zip(values, found, lost, strict=True)]
+        sure = outputs.softmax(1).amax(1).tolist()
+    return [
+        Answer(_named(names, value), _named(names, said), loss, {"confidence": confidence})
+        for value, said, loss, confidence in zip(values, found, lost, sure, strict=True)
+    ]
 
 
 def _named(names: Mapping[int, str], places: Iterable[float]) -> str:

@@ -72,6 +72,22 @@ def held(folder: Path) -> Iterator[None]:
             file.unlink(missing_ok=True)
 
 
+def holder(folder: Path) -> tuple[Owner, bool] | None:
+    """Who holds the lock of `folder`, and whether that process is there; of another machine's, whether it gave a sign of life lately.
+
+    None where nobody holds it. That is to be told to people; who wants to write there takes the lock.
+    """
+    content = _read(folder / NAME)
+    owner = None if content is None else _owner(content)
+    if owner is None:
+        return None
+    alive = _lives(owner, _myself())
+    if alive is None:
+        with suppress(FileNotFoundError):
+            alive = time.time() - (folder / NAME).stat().st_mtime < SILENCE
+    return owner, bool(alive)
+
+
 def _take(file: Path, owner: Owner) -> None:
     """Make the file, once nobody else holds it."""
     patience = time.monotonic() + float(os.environ.get(WAIT_VARIABLE, 0))

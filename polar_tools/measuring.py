@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from types import ModuleType
+from functools import cached_property
 from typing import Any
 
 from polar_tools import discovery
@@ -13,41 +13,118 @@ from polar_tools.metrics.base import Options, Prediction
 
 Array = Any
 """Of numpy, which is slow to import."""
-AT_ONCE = 10_000_000
+AT_ONCE = 4_000_000
 """Numbers that are held at once while rows are drawn."""
 
 
+class Counted:
+    """One metric on some rows, what each row adds counted once: its figures on all rows, on each alone, and on any draw of them.
+
+    Raises DataError for rows that haven't what it needs.
+    """
+
+    def __init__(self, predictions: Sequence[Prediction], options: Options) -> None:
+        self.options, self.predictions = options, predictions
+        self._metric = discovery.load("metrics", options.name)
+        self._parts = self._metric.parts(predictions, options) if hasattr(self._metric, "parts") else None
+
+    @property
+    def is_sum(self) -> bool:
+        """Whether its figures are made of sums over rows, so that a draw costs next to nothing."""
+        return self._parts is not None
+
+    @cached_property
+    def figures(self) -> dict[str, float]:
+        """By name, on all rows; raises DataError for a figure that is no number."""
+        if self._parts is None:
+            found: dict[str, float] = self._metric.compute(self.predictions, self.options)
+        else:
+            found = {name: float(value) for name, value in self._metric.whole(_summed(self._parts), self.options).items()}
+        for name, value in found.items():
+            if not math.isfinite(value):
+                raise DataError(
+                    f"metric `{self.options.name}`: {name} is {value} on this data; look at predictions.jsonl for rows that are broken"
+                )
+        return found
+
+    def by_row(self) -> dict[str, Array]:
+        """Each figure of each row alone, float64 [rows]; nothing where figures are no sums over rows, or sums over very many columns."""
+        import numpy as np
+
+        if not isinstance(self._parts, np.ndarray):
+            return {}
+        with np.errstate(all="ignore"):
+            found: dict[str, Array] = self._metric.whole(self._parts, self.options)
+        return found
+
+    def drawn(self, counts: Array) -> dict[str, Array]:
+        """The figures by name where each row counts as often as `counts` [samples, rows] says: float64 [samples].
+
+        A figure that a draw can't give, such as one of rows that are all alike, is NaN there.
+        """
+        import numpy as np
+
+        if self._parts is not None:
+            with np.errstate(all="ignore"):
+                found: dict[str, Array] = self._metric.whole(counts @ self._parts, self.options)
+            return found
+        draws: Iterator[list[int]] = (np.repeat(np.arange(len(self.predictions)), some).tolist() for some in counts.astype(np.int64))
+        figured = [self._or_none([self.predictions[place] for place in draw]) for draw in draws]
+        return {name: np.array([one.get(name, math.nan) for one in figured]) for name in self.figures}
+
+    def _or_none(self, predictions: Sequence[Prediction]) -> dict[str, float]:
+        try:
+            found: dict[str, float] = self._metric.compute(predictions, self.options)
+        except DataError:
+            return {}
+        return found
+
+    def tables(self) -> dict[str, Any]:
+        """What is more than a number, by name."""
+        found: dict[str, Any] = self._metric.tables(self.predictions, self.options) if hasattr(self._metric, "tables") else {}
+        return found
+
+    def settings(self) -> dict[str, Any]:
+        """The options, and the signature where there is one."""
+        signed = {"signature": self._metric.signature(self.options)} if hasattr(self._metric, "signature") else {}
+        return {**self.options.model_dump(mode="json", exclude={"name"}), **signed}
+
+
+def counted(predictions: Sequence[Prediction], metrics: Sequence[Options]) -> list[Counted]:
+    """All `metrics`, and those that some of them stand for; raises DataError where there are no rows, or a metric can't do with them."""
+    if not predictions:
+        raise DataError(f"metric `{metrics[0].name}`: there are no rows to measure" if metrics else "there are no rows to measure")
+    return [Counted(predictions, options) for given in metrics for options in _chosen(predictions, given)]
+
+
 def measure(predictions: Sequence[Prediction], metrics: Sequence[Options]) -> dict[str, Any]:
+    """What stands in report.json of `predictions`, as `report` has it."""
+    return report(predictions, counted(predictions, metrics))
+
+
+def report(predictions: Sequence[Prediction], found: Sequence[Counted]) -> dict[str, Any]:
     """What stands in report.json of `predictions`.
 
     `metrics`: figure by name; `given_by`: the metric that gave it; `settings`: of each metric its options, and its signature where it has
     one; `tables`: what is more than a number, by name, and `notes`: what a reader must know, each where there is any. Raises DataError
     where two metrics give the same name, and where the rows have not what a metric needs: none is taken over a part of them.
     """
-    found: dict[str, dict[str, Any]] = {name: {} for name in ("metrics", "given_by", "settings", "tables")}
-    for options in (one for given in metrics for one in _chosen(predictions, given)):
-        metric, figured = _metric(options), figures(predictions, options)
-        if twice := sorted(set(figured) & set(found["metrics"])):
-            raise DataError(f"metric `{options.name}` gives {', '.join(twice)}, which another metric of this evaluation gave already")
-        found["metrics"] |= figured
-        found["given_by"] |= dict.fromkeys(figured, options.name)
-        found["settings"][options.name] = _settings(metric, options)
-        found["tables"] |= metric.tables(predictions, options) if hasattr(metric, "tables") else {}
-    extra = {"tables": found.pop("tables"), "notes": notes(predictions)}
-    return found | {name: value for name, value in extra.items() if value}
+    told: dict[str, dict[str, Any]] = {name: {} for name in ("metrics", "given_by", "settings", "tables")}
+    for one in found:
+        name = one.options.name
+        if twice := sorted(set(one.figures) & set(told["metrics"])):
+            raise DataError(f"metric `{name}` gives {', '.join(twice)}, which another metric of this evaluation gave already")
+        told["metrics"] |= one.figures
+        told["given_by"] |= dict.fromkeys(one.figures, name)
+        told["settings"][name] = one.settings()
+        told["tables"] |= one.tables()
+    extra = {"tables": told.pop("tables"), "notes": notes(predictions)}
+    return told | {name: value for name, value in extra.items() if value}
 
 
 def figures(predictions: Sequence[Prediction], options: Options) -> dict[str, float]:
     """The figures of one metric by name; raises DataError for rows that haven't what it needs, and for a figure that is no number."""
-    if not predictions:
-        raise DataError(f"metric `{options.name}`: there are no rows to measure")
-    found: dict[str, float] = {}
-    for one in _chosen(predictions, options):
-        found |= _figures(predictions, one)
-    for name, value in found.items():
-        if not math.isfinite(value):
-            raise DataError(f"metric `{options.name}`: {name} is {value} on this data; look at predictions.jsonl for rows that are broken")
-    return found
+    return {name: value for one in counted(predictions, [options]) for name, value in one.figures.items()}
 
 
 def resampled(predictions: Sequence[Prediction], options: Options, draws: Array) -> dict[str, Array]:
@@ -55,11 +132,23 @@ def resampled(predictions: Sequence[Prediction], options: Options, draws: Array)
 
     A figure that a draw can't give, such as one of rows that are all alike, is NaN there.
     """
-    found: dict[str, Array] = {}
-    for one in _chosen(predictions, options):
-        by_sums = hasattr(_metric(one), "parts")
-        found |= _by_sums(predictions, one, draws) if by_sums else _by_rows(predictions, one, draws)
-    return found
+    import numpy as np
+
+    found: list[dict[str, Array]] = []
+    metrics, rows = counted(predictions, [options]), len(predictions)
+    step = max(1, AT_ONCE // rows)
+    for first in range(0, len(draws), step):
+        counts = occurrences(np.asarray(draws[first : first + step]), rows)
+        found.append({name: values for metric in metrics for name, values in metric.drawn(counts).items()})
+    return {name: np.concatenate([some[name] for some in found]) for name in found[0]}
+
+
+def occurrences(draws: Array, rows: int) -> Array:
+    """How often each of so many rows is in each of `draws` [samples, rows drawn]: float64 [samples, rows]."""
+    import numpy as np
+
+    places: Array = draws + rows * np.arange(len(draws))[:, None]
+    return np.bincount(places.ravel(), minlength=rows * len(draws)).reshape(len(draws), rows).astype(np.float64)
 
 
 def notes(predictions: Sequence[Prediction]) -> list[str]:
@@ -68,30 +157,13 @@ def notes(predictions: Sequence[Prediction]) -> list[str]:
     return [f"{silent} of {len(predictions)} predictions are empty: nothing was written there, which counts as wrong"] if silent else []
 
 
-def _metric(options: Options) -> ModuleType:
-    return discovery.load("metrics", options.name)
-
-
 def _chosen(predictions: Sequence[Prediction], options: Options) -> Iterator[Options]:
     """The metrics that `options` stand for on these rows: mostly the one that they name."""
-    metric = _metric(options)
-    if hasattr(metric, "chosen") and predictions:
+    metric = discovery.load("metrics", options.name)
+    if hasattr(metric, "chosen"):
         yield from metric.chosen(predictions, options)
     else:
         yield options
-
-
-def _settings(metric: ModuleType, options: Options) -> dict[str, Any]:
-    signed = {"signature": metric.signature(options)} if hasattr(metric, "signature") else {}
-    return {**options.model_dump(mode="json", exclude={"name"}), **signed}
-
-
-def _figures(predictions: Sequence[Prediction], options: Options) -> dict[str, float]:
-    metric = _metric(options)
-    if not hasattr(metric, "parts"):
-        found: dict[str, float] = metric.compute(predictions, options)
-        return found
-    return {name: float(value) for name, value in metric.whole(_summed(metric.parts(predictions, options)), options).items()}
 
 
 def _summed(parts: Array) -> Array:
@@ -99,34 +171,3 @@ def _summed(parts: Array) -> Array:
     import numpy as np
 
     return np.array([math.fsum(column) for column in parts.T]) if isinstance(parts, np.ndarray) else np.asarray(parts.sum(axis=0)).ravel()
-
-
-def _by_sums(predictions: Sequence[Prediction], options: Options, draws: Array) -> dict[str, Array]:
-    import numpy as np
-
-    metric, rows = _metric(options), len(predictions)
-    parts = metric.parts(predictions, options)
-    step = max(1, AT_ONCE // max(rows, parts.shape[1]))
-    found: list[dict[str, Array]] = []
-    for first in range(0, len(draws), step):
-        some = np.asarray(draws[first : first + step])
-        places = some + rows * np.arange(len(some))[:, None]
-        counts = np.bincount(places.ravel(), minlength=rows * len(some)).reshape(len(some), rows).astype(np.float64)
-        with np.errstate(all="ignore"):
-            found.append(metric.whole(counts @ parts, options))
-    return {name: np.concatenate([some[name] for some in found]) for name in found[0]}
-
-
-def _by_rows(predictions: Sequence[Prediction], options: Options, draws: Array) -> dict[str, Array]:
-    import numpy as np
-
-    found = [_or_none([predictions[place] for place in draw], options) for draw in np.asarray(draws).tolist()]
-    names = dict.fromkeys(name for figured in found for name in figured)
-    return {name: np.array([figured.get(name, math.nan) for figured in found]) for name in names}
-
-
-def _or_none(predictions: Sequence[Prediction], options: Options) -> dict[str, float]:
-    try:
-        return _figures(predictions, options)
-    except DataError:
-        return {}

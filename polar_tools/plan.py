@@ -14,13 +14,17 @@ from polar_tools.errors import ConfigError
 from polar_tools.fields import Ref, payload_of, replaced
 from polar_tools.methods.base import Config as Experiment
 from polar_tools.methods.base import TokenExpectations
+from polar_tools.metrics import tasks
 from polar_tools.specs import (
+    Compared,
+    CompareSpec,
     ConvertSpec,
     DecontaminateSpec,
     EvaluateSpec,
     ExpectSpec,
     ExperimentSpec,
     Files,
+    HarnessSpec,
     Ingredient,
     Measured,
     MirrorSpec,
@@ -37,7 +41,9 @@ from polar_tools.specs import (
     sliced,
 )
 
-REPORT = "results/report"
+REPORT, COMPARISONS = "results/report", "results/comparisons"
+NOT_TRAINED: dict[str, object] = {"max_length": None, "on_too_long": "fail", "eval_datasets": {}}
+"""What is not asked of rows that a model will not be trained on: they are rendered for what a tokenizer must know of them."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +66,17 @@ class Plan:
         foreign_code.check(config)
         self.config = config
         self.artifacts: dict[str, Artifact] = {}
+        self._alike: dict[tuple[str, str], str] = {}
         parents_first = sorted(config.experiments, key=lambda name: (self._generation(name), name))
         reported = {name: self._experiment(name, config.experiments[name]) for name in parents_first}
         if reported:
-            self._add(REPORT, ReportSpec(project_name=config.project_name, experiments=reported))
+            spec = ReportSpec(
+                project_name=config.project_name,
+                report_language=config.report_language,
+                experiments=reported,
+                comparisons=self._comparisons(reported),
+            )
+            self._add(REPORT, spec)
         else:
             self._all_there_is()
 
@@ -100,6 +113,11 @@ class Plan:
         """The data as prepared, of data from which rows that overlap were left out."""
         made = self.artifacts.get(payload_of(payload))
         return made.spec.dataset if made is not None and isinstance(made.spec, DecontaminateSpec) else payload
+
+    @property
+    def references(self) -> list[str]:
+        """The folders below results/ of models that experiments are compared with, each laid out as an experiment's."""
+        return sorted(set(self._alike.values()))
 
     @cached_property
     def _states(self) -> dict[str, str]:
@@ -220,7 +238,7 @@ class Plan:
     def _trained_on(self, name: str) -> str:
         """The data that experiments on dataset `name` train on; its overlap with every evaluation is planned."""
         options, prepared = self.config.prepared(name).decontaminate, self._dataset(name)
-        overlaps = {evaluation: self._overlap(name, evaluation) for evaluation in self.config.evaluations}
+        overlaps = {evaluation: self._overlap(name, evaluation) for evaluation in self.config.evaluations if self._rows_of(evaluation)}
         dropped = {evaluation: path for evaluation, path in overlaps.items() if options.policy == "drop" and options.counts(evaluation)}
         if not dropped:
             return prepared
@@ -232,8 +250,12 @@ class Plan:
             return f"{path}/{OverlapSpec.PAYLOAD}"
         same = {field: getattr(options, field) for field in ("ngram_size", "unit", "common")}
         fail = options.policy == "fail" and options.counts(evaluation)
-        test = self._dataset(self.config.evaluations[evaluation].dataset)
+        test = self._dataset(self._rows_of(evaluation))
         return self._add(path, OverlapSpec(dataset=self._dataset(name), test=test, fail=fail, **same))
+
+    def _rows_of(self, evaluation: str) -> str:
+        """The dataset whose test rows are measured; nothing where tasks bring their own."""
+        return self.config.evaluations[evaluation].dataset or ""
 
     def _lineage(self, experiment: Experiment) -> Iterator[str]:
         """The datasets that an experiment's model was trained on, its own first."""
@@ -294,18 +316,63 @@ class Plan:
         trainings = {f"seed{seed}": self._train(name, tokenizer, seed) for seed in experiment.seeds}
         evaluations = {
             evaluation: Measured(
-                base=self._evaluate(name, experiment, tokenizer, evaluation, experiment.seeds[0], None),
+                base=self._evaluate(name, tokenizer, evaluation, experiment.seeds[0], None),
                 runs={
-                    run: self._evaluate(name, experiment, tokenizer, evaluation, seed, trainings[run])
+                    run: self._evaluate(name, tokenizer, evaluation, seed, trainings[run])
                     for run, seed in ((f"seed{seed}", seed) for seed in experiment.seeds)
                 },
-                overlaps={dataset: self._overlap(dataset, evaluation) for dataset in self._lineage(experiment)},
+                overlaps={
+                    dataset: self._overlap(dataset, evaluation) for dataset in self._lineage(experiment) if self._rows_of(evaluation)
+                },
             )
             for evaluation in experiment.evaluations
         }
         return Reported(
             method=experiment.method, model=experiment.model, dataset=experiment.dataset, trainings=trainings, evaluations=evaluations
         )
+
+    def _comparisons(self, reported: dict[str, Reported]) -> dict[str, str]:
+        """What is compared, by evaluation: all that was measured on it."""
+        made = {}
+        for name, evaluation in sorted(self.config.evaluations.items()):
+            compared = {
+                one: self._compared(one, name, told.evaluations[name]) for one, told in reported.items() if name in told.evaluations
+            }
+            if compared:
+                files = tuple(file for file in evaluation.references if file not in self.config.models)
+                made[name] = self._add(f"{COMPARISONS}/{name}", CompareSpec(experiments=compared, files=files))
+        return made
+
+    def _compared(self, name: str, evaluation: str, measured: Measured) -> Compared:
+        parent = self.config.experiments.get(self.config.experiments[name].model)
+        seen = {dataset: path for dataset, path in measured.overlaps.items() if not self._is_left_out(dataset, evaluation)}
+        before = [] if parent is None else list(self._lineage(parent))
+        return Compared(
+            base=measured.base,
+            runs=measured.runs,
+            references=self._references(name, evaluation),
+            seen=seen,
+            seen_before={dataset: path for dataset, path in seen.items() if dataset in before},
+        )
+
+    def _is_left_out(self, dataset: str, evaluation: str) -> bool:
+        """Whether nobody was trained on those rows of a dataset that overlap with an evaluation."""
+        options = self.config.prepared(dataset).decontaminate
+        return options.policy == "drop" and options.counts(evaluation)
+
+    def _references(self, name: str, evaluation: str) -> dict[str, str]:
+        """Other untouched models, measured as the experiment's own is: where experiments would measure one alike, it is done once."""
+        experiment, made = self.config.experiments[name], {}
+        for model in self.config.evaluations[evaluation].references:
+            if model in self.config.models and model != experiment.model:
+                seed, folder, start = experiment.seeds[0], f"references/{name}/{model}", self._model(model)
+                told = TokenizeSpec(experiment=self._bound(name, "tokenize", seed, start).model_copy(update=NOT_TRAINED))
+                measured = self._measurement(name, evaluation, seed, start)
+                alike = self._alike.setdefault((told.model_dump_json(), measured.model_dump_json()), folder)
+                tokenizer = self._add(f"results/{alike}/tokenize", told)
+                measured = measured.model_copy(update={"tokenizer": tokenizer})
+                made[model] = self._add(f"results/{alike}/base/{measured.stage}/{evaluation}", measured)
+        return made
 
     def _rank(self, name: str, experiment: Experiment, tokenizer: str) -> str:
         seed = experiment.seeds[0]
@@ -316,21 +383,43 @@ class Plan:
         bound = self._bound(name, "train", seed, self._start(name, seed))
         return self._add(f"results/{name}/seed{seed}/train", TrainSpec(tokenizer=tokenizer, seed=seed, experiment=bound))
 
-    def _evaluate(self, name: str, experiment: Experiment, tokenizer: str, evaluation_name: str, seed: int, trained: str | None) -> str:
+    def _evaluate(self, name: str, tokenizer: str, evaluation: str, seed: int, trained: str | None) -> str:
+        run = "base" if trained is None else f"seed{seed}"
+        spec = self._measurement(name, evaluation, seed, self._start(name, seed)).model_copy(
+            update={"tokenizer": tokenizer, "trained": trained}
+        )
+        return self._add(f"results/{name}/{run}/{spec.stage}/{evaluation}", spec)
+
+    def _measurement(self, name: str, evaluation_name: str, seed: int, start: str) -> EvaluateSpec:
+        """What an experiment has measured of the untouched model in `start`, but for the tokenizer."""
         evaluation: Evaluation = self.config.evaluations[evaluation_name]
-        metrics = evaluation.metrics or tuple(default_metrics(experiment))
-        spec = EvaluateSpec(
-            tokenizer=tokenizer,
-            trained=trained,
-            test=self._dataset(evaluation.dataset),
-            metrics=metrics,
+        if evaluation.tasks:
+            return self._tasked(name, evaluation, seed, start)
+        return EvaluateSpec(
+            tokenizer="",
+            trained=None,
+            test=self._dataset(self._rows_of(evaluation_name)),
+            metrics=evaluation.metrics or tuple(default_metrics(self.config.experiments[name])),
             generation=evaluation.generation,
             seed=evaluation.seed,
             head_seed=seed,
-            experiment=self._bound(name, "evaluate", seed, self._start(name, seed)),
+            experiment=self._bound(name, "evaluate", seed, start),
         )
-        run = "base" if trained is None else f"seed{seed}"
-        return self._add(f"results/{name}/{run}/evaluate/{evaluation_name}", spec)
+
+    def _tasked(self, name: str, evaluation: Evaluation, seed: int, start: str) -> HarnessSpec:
+        return HarnessSpec(
+            tokenizer="",
+            trained=None,
+            metrics=(tasks.Options(),),
+            tasks=evaluation.tasks,
+            include_path=evaluation.include_path,
+            num_fewshot=evaluation.num_fewshot,
+            limit=evaluation.limit,
+            apply_chat_template=evaluation.apply_chat_template,
+            seed=evaluation.seed,
+            head_seed=seed,
+            experiment=self._bound(name, "harness", seed, start),
+        )
 
 
 def default_metrics(experiment: Experiment) -> Iterator[Metric]:

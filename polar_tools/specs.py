@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import ValidationError
 
 from polar_tools import storage
-from polar_tools.config import Generation, Method, Metric
+from polar_tools.config import Generation, Method, Metric, ReportLanguage
 from polar_tools.dataset_config import Filter, RowExpectations, Split
 from polar_tools.errors import ConfigError, UserError
 from polar_tools.experiment import distributing
@@ -213,6 +213,29 @@ class EvaluateSpec(ExperimentSpec):
     head_seed: int
 
 
+class HarnessSpec(EvaluateSpec):
+    """Measure one model on tasks of lm-evaluation-harness, which bring their own rows; `metrics` are those of what it finds for each."""
+
+    stage: Literal["harness"] = "harness"  # type: ignore[assignment]
+    test: None = None  # type: ignore[assignment]
+    generation: Generation = Generation()
+    """As tasks say it."""
+    tasks: tuple[str, ...]
+    include_path: str | None = None
+    num_fewshot: int | None = None
+    limit: int | None = None
+    apply_chat_template: bool = False
+
+    def local_files(self) -> list[str]:
+        """The tasks of one's own, and their rows."""
+        if self.include_path is None:
+            return []
+        found = sorted(path.as_posix() for path in Path(self.include_path).rglob("*") if path.is_file())
+        if not any(path.endswith((".yaml", ".yml")) for path in found):
+            raise ConfigError(f"include_path: there is no task (a YAML file) in {self.include_path} (looked for in {Path.cwd()})")
+        return found
+
+
 class Measured(Frozen):
     """The evaluations of an experiment in a report: payloads of the untouched model and of each run by its name."""
 
@@ -220,6 +243,36 @@ class Measured(Frozen):
     runs: dict[str, PayloadPath]
     overlaps: dict[str, PayloadPath]
     """What overlaps with each dataset that was trained on, by its name; that of the model it starts from too."""
+
+
+class Compared(Frozen):
+    """One experiment in a comparison: what was measured of the untouched model, of each run, and of others that it names as references."""
+
+    base: PayloadPath
+    runs: dict[str, PayloadPath]
+    references: dict[str, PayloadPath] = {}
+    seen: dict[str, PayloadPath] = {}
+    """What overlaps with each dataset that the runs were trained on, by its name, but for those without the rows that overlap."""
+    seen_before: dict[str, PayloadPath] = {}
+    """The same of the model that they start from."""
+
+
+class CompareSpec(Spec):
+    """Compare all that was measured on one evaluation."""
+
+    PAYLOAD = "report.json"
+    stage: Literal["compare"] = "compare"
+    experiments: dict[str, Compared]
+    files: tuple[str, ...] = ()
+    """Predictions that were made elsewhere, on the same rows."""
+    samples: int = 10_000
+    seed: int = 0
+
+    def local_files(self) -> list[str]:
+        """Those predictions."""
+        if missing := [file for file in self.files if not Path(file).is_file()]:
+            raise ConfigError(f"references: there is no file {', '.join(missing)} (looked for in {Path.cwd()})")
+        return sorted(self.files)
 
 
 class Reported(Frozen):
@@ -238,14 +291,17 @@ class ReportSpec(Spec):
     PAYLOAD = "index.html"
     stage: Literal["report"] = "report"
     project_name: str
+    report_language: ReportLanguage = "en"
     experiments: dict[str, Reported]
+    comparisons: dict[str, PayloadPath] = {}
+    """What was found where models were compared, by evaluation."""
 
 
 SPECS: dict[str, type[Spec]] = {
     spec.model_fields["stage"].default: spec
     for spec in (
         *(MirrorSpec, ConvertSpec, PrepareSpec, MixSpec, ExpectSpec, OverlapSpec, DecontaminateSpec),
-        *(TokenizeSpec, RankSpec, TrainSpec, EvaluateSpec, ReportSpec),
+        *(TokenizeSpec, RankSpec, TrainSpec, EvaluateSpec, HarnessSpec, CompareSpec, ReportSpec),
     )
 }
 

@@ -106,6 +106,15 @@ def answer_logits(rows: int, columns: int, trained: int, words: int, size: float
     return float(words) * (rows * columns * size + trained * (8.0 + (size if size < 4 else 0.0)))
 
 
+SLICE, SLICE_OF_TRAINED_HEAD = 2**23, 2**25
+"""Logits that head_loss.py makes at a time, where the head stays as it is and where it is trained."""
+
+
+def sliced_logits(trained: int, words: int, size: float, learning: bool) -> float:
+    """Bytes of the head under head_loss.py: a slice of the logits of the trained tokens, and their gradient, in float32."""
+    return min(float(words) * trained, SLICE_OF_TRAINED_HEAD if learning else SLICE) * (8.0 + (size if size < 4 else 0.0))
+
+
 def full_logits(tokens: int, words: int, size: float) -> float:
     """Bytes of the head where it runs on every token: logits, and in float32 their logarithms and the gradient of these."""
     return float(words) * tokens * (8.0 + (size if size == 4 else size + 4.0))

@@ -70,6 +70,7 @@ def folders(root: Path, stage: str) -> list[Path]:
     patterns: dict[str, str] = {
         "train": "results/*/*/train",
         "evaluate": "results/*/*/evaluate/*",
+        "harness": "results/*/*/harness/*",
         "rank": "results/*/rank",
         "tokenize": "results/*/tokenize",
         "prepare": "results/datasets/*",
@@ -79,6 +80,7 @@ def folders(root: Path, stage: str) -> list[Path]:
         "expect": "results/**/expect",
         "mirror": "resources/*/*",
         "convert": "results/models/*",
+        "compare": "results/comparisons/*",
         "report": "results/report",
     }
     return sorted(file.parent for file in root.glob(f"{patterns[stage]}/manifest.json"))

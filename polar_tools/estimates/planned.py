@@ -19,7 +19,7 @@ from polar_tools.estimates.training import Memory, Needs
 from polar_tools.fields import payload_of
 from polar_tools.methods.base import Config as Experiment
 from polar_tools.plan import Plan
-from polar_tools.specs import ConvertSpec, EvaluateSpec, ExperimentSpec, MirrorSpec, RankSpec, Spec, TokenizeSpec, TrainSpec
+from polar_tools.specs import ConvertSpec, EvaluateSpec, ExperimentSpec, HarnessSpec, MirrorSpec, RankSpec, Spec, TokenizeSpec, TrainSpec
 
 LESS = ("activation_offloading", "tiled_mlp_num_shards")
 """Fields that save memory in a way for which there is no formula yet."""
@@ -94,7 +94,7 @@ class Planned:
         found = Estimate(path, spec.stage)
         if isinstance(spec, TrainSpec):
             self._training(found, spec)
-        elif isinstance(spec, EvaluateSpec | RankSpec):
+        elif isinstance(spec, EvaluateSpec | RankSpec) and not isinstance(spec, HarnessSpec):
             self._measuring(found, spec)
         else:
             self._other(found, spec)

@@ -25,11 +25,11 @@ LOOKED_AT, SHORT = 8, 64
 """Rows of a preflight, and tokens of those that it would rather take (training/trial.py)."""
 MAPPED = 32 * MIB
 """glibc gives larger blocks back at once (DEFAULT_MMAP_THRESHOLD_MAX); smaller ones leave holes that others don't fill."""
-HOLES = {"full": 0.37, "checkpointed": 0.55, "adapter": 1.15}
+HOLES = {"full": 0.37, "checkpointed": 0.55, "adapter": 1.15, "fused": 0.2}
 """What such holes come to, as a share of what the layers keep in small blocks. Fitted on the jobs of CALIBRATION in bench/memory.py.
 
 HELD is held in any case. Gradients that come to lie in what recomputed layers left, and small outputs of adapters in what
-their layers left, make most.
+their layers left, make most; of adapters that are one step with their layer (training/fused_lora.py) there are none such.
 """
 HELD = 60 * MIB
 RETAINED = 0.6
@@ -115,7 +115,8 @@ def needs(config: Config, model: Architecture, rows: Rows, sharding: Sharding, p
         device = _plus(fullest, libraries=LIBRARIES)
         return Needs(device, device.total * sharding.here + state.moved)
     device = _plus(fullest, libraries=CUDA, slack=SPARE_ON_GPU * fullest.total)
-    return Needs(device, (LIBRARIES + state.whole / MIB) * sharding.here + state.moved)
+    waiting = batches.layers(config, model, batch).moved / MIB
+    return Needs(device, (LIBRARIES + state.whole / MIB + waiting) * sharding.here + state.moved)
 
 
 def _state(config: Config, model: Architecture, sharding: Sharding) -> _State:
@@ -163,8 +164,15 @@ def _steps(config: Config, model: Architecture, batch: Batch, state: _State) -> 
 
 def _holes(config: Config, kept: Kept) -> float:
     """Bytes that the C library's allocator holds and nobody uses."""
-    kind = "adapter" if config.use_peft else "checkpointed" if config.activation_checkpointing else "full"
+    adapter = "fused" if _is_fused(config) else "adapter"
+    kind = adapter if config.use_peft else "checkpointed" if config.activation_checkpointing else "full"
     return HELD + HOLES[kind] * sum(count * size for count, size in kept.blocks if size < MAPPED)
+
+
+def _is_fused(config: Config) -> bool:
+    """Whether an adapter is one step with its layer, as training/fused_lora.py looks at it."""
+    plain = config.peft_type == "lora" and not (config.lora_dropout or config.use_dora or config.quantization)
+    return plain and config.dtype == "float32" and not (config.bf16 or config.fp16) and config.engine in (None, "ddp")
 
 
 def _update(config: Config, state: _State, kept: Kept) -> Memory:

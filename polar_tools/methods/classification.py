@@ -36,7 +36,7 @@ class Config(base.Config):
 
     def metrics(self) -> tuple[str, ...]:
         """Those of numbers, where numbers are learned."""
-        return ("correlation", "regression") if self.problem_type == labels.REGRESSION else ()
+        return ("correlation", "regression", "r2") if self.problem_type == labels.REGRESSION else ()
 
     @model_validator(mode="after")
     def _numbers_have_no_labels(self) -> Config:
@@ -48,7 +48,7 @@ class Config(base.Config):
 COLUMNS = (("text", "label"), ("text", "labels"))
 MODEL_CLASS = "AutoModelForSequenceClassification"
 TASK_TYPE = "SEQ_CLS"
-METRICS = ("accuracy", "f1", "majority", "loss")
+METRICS = ("accuracy", "f1", "majority", "confusion", "calibration", "loss")
 CHECKS = ("accumulation", "save_load", "same_ids")
 TRAINS_ON = "tokens"
 

@@ -70,7 +70,7 @@ class Config(judging.Judged, base.Config):
 COLUMNS = judging.COLUMNS
 MODEL_CLASS = "AutoModelForCausalLM"
 TASK_TYPE = "CAUSAL_LM"
-METRICS = ("reward",)
+METRICS = ("reward", "length", "unfinished", "repetition")
 CHECKS = ("save_load", "same_ids")
 TRAINS_ON = "rows"
 features = base.features

@@ -41,7 +41,7 @@ class Config(judging.Grouped, base.Config):
 COLUMNS = (*judging.COLUMNS, *judging.WITH_PICTURES)
 MODEL_CLASS = "AutoModelForCausalLM"
 TASK_TYPE = "CAUSAL_LM"
-METRICS = ("reward",)
+METRICS = ("reward", "length", "unfinished", "repetition")
 CHECKS = ("save_load", "same_ids")
 TRAINS_ON = "rows"
 features = base.features

@@ -18,7 +18,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import chain
+from types import ModuleType
 from typing import Annotated, Any
+
+from pydantic import AfterValidator
 
 from polar_tools import discovery
 from polar_tools.errors import DataError
@@ -57,18 +60,30 @@ class Options(Frozen):
 
 Lines = list[segmentation.Tokens]
 """The tokens of a text, line by line."""
-Tokenizer = Annotated[str, discovery.NameOf("segmentation")]
+Tokenizer = Annotated[str, discovery.NameOf("segmentation"), AfterValidator(lambda name: name.replace("_", "-"))]
 """A field that says how texts are cut into tokens: the name of a file in polar_tools/segmentation."""
+
+
+def texts(metric: str, predictions: Sequence[Prediction]) -> list[str]:
+    """What was predicted of each row; raises DataError where nothing was."""
+    for number, row in enumerate(predictions):
+        if row.prediction is None:
+            raise DataError(f"metric `{metric}` needs predictions, but row {number} has none: this method predicts nothing for such rows")
+    return [row.prediction or "" for row in predictions]
 
 
 def pairs(metric: str, predictions: Sequence[Prediction]) -> tuple[list[str], list[str]]:
     """The predicted and the reference texts; raises DataError where there are none to compare."""
+    predicted = texts(metric, predictions)
     for number, row in enumerate(predictions):
-        if row.prediction is None:
-            raise DataError(f"metric `{metric}` needs predictions, but row {number} has none: this method predicts nothing for such rows")
         if not row.reference.strip():
             raise DataError(f"metric `{metric}`: the reference of row {number} is empty; drop such rows with the filter `missing`")
-    return [row.prediction or "" for row in predictions], [row.reference for row in predictions]
+    return predicted, [row.reference for row in predictions]
+
+
+def tokenizer_named(name: str) -> ModuleType:
+    """The file in polar_tools/segmentation, of which `tokens` cuts texts."""
+    return discovery.load("segmentation", name.replace("-", "_"))
 
 
 def tokens(metric: str, predictions: Sequence[Prediction], tokenizer: str) -> tuple[list[Lines], list[Lines]]:
@@ -77,21 +92,21 @@ def tokens(metric: str, predictions: Sequence[Prediction], tokenizer: str) -> tu
     Raises DataError where a reference has no token, and where a prediction has words of which this tokenizer leaves none: such a row would
     score zero whatever was written. A prediction without any word is as it is.
     """
-    cut = discovery.load("segmentation", tokenizer).tokens
-    texts, references = (segmentation.by_line(cut, each) for each in pairs(metric, predictions))
-    for number, (row, text, reference) in enumerate(zip(predictions, texts, references, strict=True)):
-        written = row.prediction or ""
-        if not any(reference) or (segmentation.has_words(written) and not any(text)):
-            which, words = ("prediction", written) if any(reference) else ("reference", row.reference)
+    cut = tokenizer_named(tokenizer).tokens
+    written, wanted = (segmentation.by_line(cut, each) for each in pairs(metric, predictions))
+    for number, (row, text, reference) in enumerate(zip(predictions, written, wanted, strict=True)):
+        said = row.prediction or ""
+        if not any(reference) or (segmentation.has_words(said) and not any(text)):
+            which, words = ("prediction", said) if any(reference) else ("reference", row.reference)
             raise DataError(
                 f"{metric}: the {which} of row {number} ({words[:40]!r}) has no token for the tokenizer `{tokenizer}`; {_other(words)}"
             )
-    return texts, references
+    return written, wanted
 
 
-def joined(texts: Iterable[Lines]) -> list[list[str]]:
+def joined(lines: Iterable[Lines]) -> list[list[str]]:
     """The tokens of each text without its lines."""
-    return [list(chain.from_iterable(lines)) for lines in texts]
+    return [list(chain.from_iterable(text)) for text in lines]
 
 
 def _other(text: str) -> str:
@@ -101,7 +116,7 @@ def _other(text: str) -> str:
 
 def tokenizer_signature(tokenizer: str) -> str:
     """A tokenizer with the versions that its tokens depend on, as sacrebleu writes such."""
-    libraries = discovery.load("segmentation", tokenizer).LIBRARIES
+    libraries = tokenizer_named(tokenizer).LIBRARIES
     return "|".join([f"tok:{tokenizer}", *(f"{library}:{version(library)}" for library in libraries)])
 
 

@@ -25,4 +25,4 @@ def compute(predictions: Sequence[Prediction], options: Options) -> dict[str, fl
     names = [name for name in predictions[0].figures if name.startswith("reward")]
     if "reward" not in names:
         raise DataError("metric `reward`: the rows have no reward; this method knows none")
-    return {name: math.fsum(row.figures[name] for row in predictions) / len(predictions) for name in names}
+    return {name: math.fsum(base.figures("reward", predictions, name)) / len(predictions) for name in names}

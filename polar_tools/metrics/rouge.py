@@ -14,7 +14,7 @@ from polar_tools.metrics.base import Array, Prediction
 
 LOWER_IS_BETTER = False
 SHARE = True
-ENGLISH = "rouge_default"
+ENGLISH = "rouge-default"
 LONG = 3
 """Shorter words are left as they are by rouge_score, and so here."""
 
@@ -31,7 +31,7 @@ class Options(base.Options):
     @model_validator(mode="after")
     def _stems_are_english(self) -> Options:
         if self.use_stemmer and self.tokenizer != ENGLISH:
-            raise ValueError(f"use_stemmer: stems are those of English words by `tokenizer: rouge-default`; not with `{self.tokenizer}`")
+            raise ValueError(f"use_stemmer: stems are those of English words by `tokenizer: {ENGLISH}`; not with `{self.tokenizer}`")
         return self
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from polar_tools import aside, datasets, journal, measuring, memory, modeling, pictures, prompting, running
 from polar_tools.artifact import Facts, Records, canonical, sha256_of
+from polar_tools.comparing import bootstrap
 from polar_tools.decoding import BROKEN
 from polar_tools.errors import DataError, IntegrityError, RowError
 from polar_tools.methods import base
@@ -22,8 +23,8 @@ from polar_tools.metrics.base import Options, Prediction
 from polar_tools.records import fingerprint, write_whole
 from polar_tools.specs import EvaluateSpec, RankSpec, freeze
 
-OPTIONAL = ("sentence-transformers",) if importlib.util.find_spec("sentence_transformers") else ()
-LIBRARIES = (*modeling.LIBRARIES, "peft", "pyarrow", "rouge-score", "scikit-learn", *OPTIONAL)
+OPTIONAL = tuple(name for name in ("kiwipiepy", "sentence-transformers") if importlib.util.find_spec(name.replace("-", "_")))
+LIBRARIES = (*modeling.LIBRARIES, "peft", "pyarrow", "rouge-score", "sacrebleu", "scikit-learn", "scipy", *OPTIONAL)
 PREDICTIONS, REPORT, KEPT = "predictions.jsonl", "report.json", "kept.jsonl"
 
 
@@ -71,7 +72,9 @@ def measured(
             predictions = _of_rows(predict(), rows)
         except RowError as error:
             raise DataError(f"test row {error.place + 1}: {error}") from error
-    report = {"rows": len(predictions), **measuring.measure(predictions, metrics), **_endings(predictions)}
+    counted = measuring.counted(predictions, metrics)
+    figures = {**measuring.report(predictions, counted), **bootstrap.recorded(counted)}
+    report = {"rows": len(predictions), **figures, **_endings(predictions)}
     write_whole(folder / PREDICTIONS, "".join(map(_line, predictions)).encode())
     write_whole(folder / REPORT, canonical(report))
     kept.unlink()

@@ -28,9 +28,10 @@ NAMED = 3
 
 
 def run(spec: OverlapSpec, folder: Path) -> Facts:
-    """Write what overlaps: report.json, report.html, matches.jsonl, training_rows.parquet. Raises DataError where nothing may overlap.
+    """Write what overlaps: report.json, report.html, matches.jsonl and two tables. Raises DataError where nothing may overlap.
 
-    training_rows.parquet has in `row` the numbers, from 0, of the rows of the train part that share an n-gram with a test row, sorted.
+    training_rows.parquet has in `row` the numbers, from 0, of the rows of the train part that share an n-gram with a test row, sorted;
+    test_rows.parquet those of the test rows, and in `share` how much of each stands in training rows, between 0 and 1.
     """
     test = TestRows(texts(Path(spec.test), "test"), spec)
     if not len(test.units):
@@ -38,10 +39,12 @@ def run(spec: OverlapSpec, folder: Path) -> Facts:
     search = Search(texts(Path(spec.dataset), "train"), test)
     report = _figures(test, search)
     matches = [_match(test, *row) for row in _rows(search.listed)]
-    _write_rows(search.touching, folder / spec.PAYLOAD)
+    shares = test.shares()
+    _write_table(folder / spec.PAYLOAD, row=search.touching)
+    _write_table(folder / "test_rows.parquet", row=(shares > 0).nonzero()[0], share=shares[shares > 0])
     _write_matches(matches, folder / "matches.jsonl")
     (folder / "report.json").write_bytes(canonical(report))
-    (folder / "report.html").write_text(_page(spec, folder, report, matches, test.shares()), encoding="utf-8")
+    (folder / "report.html").write_text(_page(spec, folder, report, matches, shares), encoding="utf-8")
     if spec.fail and search.pairs:
         raise DataError(_refusal(spec, folder, report, matches))
     return Facts(recorded=report)
@@ -84,11 +87,12 @@ def _match(test: TestRows, row: int, training_row: int, ngrams: int, share: floa
     }
 
 
-def _write_rows(rows: Any, file: Path) -> None:
+def _write_table(file: Path, row: Any, **columns: Any) -> None:
+    """Write the numbers of rows, and what is known of each."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pq.write_table(pa.table({"row": pa.array(rows, pa.int64())}), file, compression="zstd")
+    pq.write_table(pa.table({"row": pa.array(row, pa.int64()), **columns}), file, compression="zstd")
 
 
 def _write_matches(matches: Sequence[dict[str, Any]], file: Path) -> None:

@@ -17,6 +17,8 @@ PAIRS_A_TOKEN = 6
 """Pairs of tokens that are as much work as one token, for each number of the width: 24 width^2 operations against 4 width."""
 SHARE = {torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 1e-2}
 """How far outputs may be apart, as a share of the largest, by the type of the weights."""
+SEEN: dict[tuple[str, str, torch.dtype], bool] = {}
+"""Whether models of a class, with these settings and of this type, keep rows apart: a preflight makes the same one several times."""
 
 
 @dataclass
@@ -41,7 +43,16 @@ def flattening(model: Any, collator: Any) -> Any:
     """
     if is_deepspeed_zero3_enabled():
         return collator
-    if type(collator) is not DataCollatorForLanguageModeling or collator.padding_free or not _keeps_apart(model, collator.pad_token_id):
+    if type(collator) is not DataCollatorForLanguageModeling or collator.padding_free:
+        return collator
+    kind = (
+        type(model).__name__,
+        f"{model.config._attn_implementation} {model.config.to_json_string()}",
+        model.get_input_embeddings().weight.dtype,
+    )
+    if kind not in SEEN:
+        SEEN[kind] = _keeps_apart(model, collator.pad_token_id)
+    if not SEEN[kind]:
         return collator
     return Flattening(
         collator.pad_token_id, pad_to_multiple_of=collator.pad_to_multiple_of, width=model.config.get_text_config().hidden_size

@@ -1,4 +1,4 @@
-"""A bar for whoever watches a training at a terminal: steps, time left, the loss, tokens a second. In a log there are plain lines."""
+"""How far a training is: a bar for whoever watches it at a terminal, plain lines in a log, and a word left for `polar-tools status`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 from transformers import TrainerCallback
+
+from polar_tools import advancement
+from polar_tools.advancement import Advancement
+
+PAUSE = 2.0
+"""Seconds between two words left for `polar-tools status`."""
 
 
 def say(line: str) -> None:
@@ -21,12 +28,12 @@ def say(line: str) -> None:
 
 
 @contextmanager
-def shown(trainer: Any) -> Iterator[None]:
-    """While `trainer` trains, show how far it is, if anybody is there to see it."""
-    if not (sys.stderr.isatty() and trainer.is_world_process_zero()):
+def shown(trainer: Any, folder: Path) -> Iterator[None]:
+    """While `trainer` trains, leave word in `folder` of how far it is, and show it if anybody is there to see it."""
+    if not trainer.is_world_process_zero():
         yield
         return
-    bar = _Bar()
+    bar = _Bar(folder)
     trainer.add_callback(bar)
     step = trainer.training_step
 
@@ -44,21 +51,30 @@ def shown(trainer: Any) -> Iterator[None]:
 
 
 class _Bar(TrainerCallback):
-    def __init__(self) -> None:
-        self.tokens, self.began, self.loss = 0, time.monotonic(), ""
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.tokens, self.steps, self.began, self.noted, self.loss = folder, 0, 0, time.monotonic(), 0.0, ""
         self.bar: tqdm[Any] | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """A resumed training begins where it was."""
-        self.bar = tqdm(total=state.max_steps, initial=state.global_step, unit="step", dynamic_ncols=True, file=sys.stderr, disable=False)
+        if sys.stderr.isatty():
+            done, steps = state.global_step, state.max_steps
+            self.bar = tqdm(total=steps, initial=done, unit="step", dynamic_ncols=True, file=sys.stderr, disable=False)
         self.began = time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """One more."""
+        self.steps += 1
+        now = time.monotonic()
+        rate = self.tokens / max(now - self.began, 1e-9)
+        if now - self.noted > PAUSE:
+            left = (now - self.began) / self.steps * (state.max_steps - state.global_step)
+            told = Advancement(state.global_step, state.max_steps, "step", round(rate, 1) or None, round(left, 1))
+            advancement.note(self.folder, told)
+            self.noted = now
         if self.bar is not None:
-            rate = self.tokens / max(time.monotonic() - self.began, 1e-9)
-            told = [f"loss {self.loss}" if self.loss else "", f"{rate:,.0f} tokens/s" if self.tokens else ""]
-            self.bar.set_postfix_str(", ".join(part for part in told if part), refresh=False)
+            said = [f"loss {self.loss}" if self.loss else "", f"{rate:,.0f} tokens/s" if self.tokens else ""]
+            self.bar.set_postfix_str(", ".join(part for part in said if part), refresh=False)
             self.bar.update()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, float] | None = None, **kwargs: Any) -> None:

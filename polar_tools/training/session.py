@@ -85,7 +85,7 @@ def _train(trainer: Trainer, config: Config, checkpoint: Path | None, origin: Or
         if checkpoint.parent != Path(trainer.args.output_dir) and origin.went_on_from:
             trainer.add_callback(resuming.Reschedule())
     try:
-        with signals.saving_first(), progress.shown(trainer):
+        with signals.saving_first(), progress.shown(trainer, Path(trainer.args.output_dir).parent):
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     except resuming.AlreadyFinishedError:
         if checkpoint is not None and checkpoint.parent != Path(trainer.args.output_dir):
@@ -126,7 +126,7 @@ def _callbacks(config: Config, folder: Path) -> list[Any]:
     from polar_tools.training.usage import Usage
 
     callbacks = [MetricsLog(folder / "metrics.jsonl"), preemption.Preemption(), saving.AfterTheEpoch(), finite.RefuseBroken()]
-    callbacks += [allocation.Allocation(), resuming.StopIfFinished(), Usage()]
+    callbacks += [allocation.Allocation(), resuming.StopIfFinished(), Usage(config.sequence_parallel_size)]
     if config.early_stopping_patience is not None:
         callbacks.append(stopping.EarlyStopping(config.early_stopping_patience, config.early_stopping_threshold))
     return callbacks

@@ -246,8 +246,8 @@ UNKNOWN_NAMES = {
     "filter with options": ("[missing]", "[{name: mising}]", "datasets.sayings.filters.0.name: there is no `mising` in filters"),
     "metric": (
         "[rouge, loss]",
-        "[bleurt, loss]",
-        "evaluations.sayings.metrics.0: there is no `bleurt` in metrics; known are: accuracy, binary",
+        "[fluency, loss]",
+        "evaluations.sayings.metrics.0: there is no `fluency` in metrics; known are: accuracy, binary",
     ),
     "scheme": (
         "file://assets/llama",

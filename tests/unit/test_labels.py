@@ -33,7 +33,7 @@ def test_several_labels_are_learned(assets: Path, tmp_path: Path) -> None:
     after = trial.predict()
     assert {row.reference for row in after} == {"bark\nfur", "claws\nfur", "∅"}
     assert after[0].tokens == 3, "the loss is that of each label"
-    names = {"accuracy", "macro_f1", "weighted_f1", "micro_f1", "majority_accuracy", "majority_macro_f1", "loss"}
+    names = {"accuracy", "macro_f1", "weighted_f1", "micro_f1", "majority_accuracy", "majority_macro_f1", "ece", "brier", "loss"}
     figures = [{key: value for name in trial.method.METRICS for key, value in measured(name, rows).items()} for rows in (before, after)]
     assert names <= set(figures[1])
     assert figures[0]["accuracy"] < 0.8 < figures[1]["accuracy"]
@@ -45,7 +45,7 @@ def test_a_number_is_learned(assets: Path, tmp_path: Path) -> None:
     rows = [{"text": row["answer"], "label": {"cat": -1.5, "dog": 0.0, "fish": 2}[row["kind"]]} for row in sayings(assets)[:24]]
     trial = Trial("classification", assets / "assets/bert", rows, tmp_path, problem_type="regression", **QUICK)
     assert trial.features == {"problem_type": "regression", "num_labels": 1}
-    assert trial.config.metrics() == ("correlation", "regression")
+    assert trial.config.metrics() == ("correlation", "regression", "r2")
     before = measured("regression", trial.predict())
     trial.trainer().train()
     found = trial.predict()
@@ -74,7 +74,7 @@ def test_from_a_file_to_a_report(assets: Path, tmp_path: Path, monkeypatch: pyte
     learning.run_plan(tmp_path, PLAN, monkeypatch)
     several = learning.report(tmp_path, "seed0", "traits", "several")["metrics"]
     assert {"accuracy", "macro_f1", "micro_f1", "loss"} <= set(several)
-    assert {"mse", "mae", "rmse", "pearson", "spearman"} == set(learning.report(tmp_path, "seed0", "weights", "number")["metrics"])
+    assert {"mse", "mae", "rmse", "r2", "pearson", "spearman"} == set(learning.report(tmp_path, "seed0", "weights", "number")["metrics"])
     counted = json.loads((tmp_path / "results/several/tokenize/report.json").read_bytes())["labels"]
     assert counted["fur"] == counted["bark"] + counted["claws"]
     assert "fur" in (tmp_path / "results/several/tokenize/report.html").read_text(encoding="utf-8")
@@ -96,7 +96,10 @@ def test_which_metrics_a_config_takes_by_itself(assets: Path, tmp_path: Path) ->
     }
     made = Plan(configs.parse(told)).artifacts
     taken = {name: [metric.name for metric in made[f"results/{name}/base/evaluate/e"].spec.metrics] for name in told["experiments"]}
-    assert taken == {"number": ["correlation", "regression"], "label": ["accuracy", "f1", "majority", "loss"]}
+    assert taken == {
+        "number": ["correlation", "regression", "r2"],
+        "label": ["accuracy", "f1", "majority", "confusion", "calibration", "loss"],
+    }
 
 
 def learned(values: list[Any], kind: str = labels.SINGLE, num_labels: int | None = None) -> list[str]:

@@ -56,6 +56,7 @@ def test_only_what_is_used_is_planned() -> None:
         "results/x/seed0/train",
         "results/x/base/evaluate/e",
         "results/x/seed0/evaluate/e",
+        "results/comparisons/e",
         "results/report",
     ]
 

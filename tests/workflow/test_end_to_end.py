@@ -22,7 +22,7 @@ def records(project: Path) -> dict[str, bytes]:
 
 def test_every_artifact_has_spec_record_and_manifest(finished: Path) -> None:
     found = records(finished)
-    assert len(found) == 18
+    assert len(found) == 20
     for name in found:
         folder = (finished / name).parent
         assert read(folder / "record.json")["spec"] == read(folder / "spec.json")
@@ -31,10 +31,13 @@ def test_every_artifact_has_spec_record_and_manifest(finished: Path) -> None:
     assert not [name for name, data in found.items() if b'"host"' in data or b'"started"' in data]
 
 
+SORTED = ("accuracy", "macro_f1", "weighted_f1", "majority_accuracy", "majority_macro_f1", "ece", "brier")
+
+
 def test_both_models_are_measured_by_the_same_code(finished: Path) -> None:
     for experiment, evaluation, names in (
-        ("say", "sayings", {"rouge1", "rouge2", "rougeL", "rougeLsum", "loss", "perplexity"}),
-        ("sort", "kinds", {"accuracy", "macro_f1", "majority_accuracy", "majority_macro_f1", "loss", "perplexity"}),
+        ("say", "sayings", {"rouge1", "rouge2", "rougeL", "rougeLsum", "rouge_sum", "loss", "perplexity"}),
+        ("sort", "kinds", {*SORTED, "loss", "perplexity"}),
     ):
         base, trained = (read(finished / f"results/{experiment}/{run}/evaluate/{evaluation}/report.json") for run in ("base", "seed0"))
         assert set(base["metrics"]) == set(trained["metrics"]) == names

@@ -21,6 +21,7 @@ SAY_AFTER_PREPARE = {
     "results/say/seed0/train",
     "results/say/base/evaluate/sayings",
     "results/say/seed0/evaluate/sayings",
+    "results/comparisons/sayings",
     "results/report",
 }
 SAYINGS_OVERLAPS = (
@@ -34,6 +35,7 @@ SORT_AFTER_PREPARE = {
     "results/sort/seed0/train",
     "results/sort/base/evaluate/kinds",
     "results/sort/seed0/evaluate/kinds",
+    "results/comparisons/kinds",
     "results/report",
 }
 
@@ -84,7 +86,7 @@ CHANGES = [
     Change(
         "learning rate of one experiment",
         edit(("learning_rate: 1.0e-2\n    use_peft", "learning_rate: 2.0e-2\n    use_peft")),
-        {"results/say/seed0/train", "results/say/seed0/evaluate/sayings", "results/report"},
+        {"results/say/seed0/train", "results/say/seed0/evaluate/sayings", "results/comparisons/sayings", "results/report"},
     ),
     Change(
         "filter of a shared dataset",
@@ -111,7 +113,13 @@ CHANGES = [
             ("evaluations:\n  sayings:", "evaluations:\n  short: {dataset: sayings, metrics: [loss]}\n  sayings:"),
             ("evaluations: [sayings]", "evaluations: [sayings, short]"),
         ),
-        {"results/say/base/evaluate/short", "results/say/seed0/evaluate/short", "results/report", *SHORT_OVERLAPS},
+        {
+            "results/say/base/evaluate/short",
+            "results/say/seed0/evaluate/short",
+            "results/comparisons/short",
+            "results/report",
+            *SHORT_OVERLAPS,
+        },
     ),
     Change(
         "a new evaluation with which nothing may overlap",
@@ -136,7 +144,7 @@ CHANGES = [
     Change(
         "a model file is deleted",
         delete("results/sort/seed0/train/model/model.safetensors"),
-        {"results/sort/seed0/train", "results/sort/seed0/evaluate/kinds", "results/report"},
+        {"results/sort/seed0/train", "results/sort/seed0/evaluate/kinds", "results/comparisons/kinds", "results/report"},
         made={"results/sort/seed0/train"},
     ),
     Change("an edit that was only dry-run and then reverted", dry_run_and_revert),

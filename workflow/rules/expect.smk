@@ -5,7 +5,7 @@ rule expect:
     output:
         "results/{expected}/expect/manifest.json",
     log:
-        "logs/expect/{expected}.log",
+        "logs/{expected}/expect.log",
     benchmark:
         "benchmarks/expect/{expected}.tsv"
     resources:

@@ -1,0 +1,14 @@
+"""`polar-tools harness SPEC`: the stage harness."""
+
+from pathlib import Path
+
+import click
+
+from polar_tools import options
+
+
+@click.command("harness")
+@options.spec_argument()
+def command(spec: Path) -> None:
+    """Measure one model on tasks of lm-evaluation-harness, as SPEC says."""
+    options.run_stage("harness", spec)

@@ -1,0 +1,75 @@
+"""Installed packages: what can be done with those that are here, and which a config needs besides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import metadata
+
+from polar_tools.config import Config
+from polar_tools.doctor.base import Asked, Finding
+from polar_tools.methods.base import Config as Experiment
+
+PURPOSES = {
+    "s3": "s3:// sources and targets",
+    "workflow": "snakemake",
+    "prepare": "datasets",
+    "train": "trainings",
+    "embed": "sentence_transformer and cross_encoder",
+    "evaluate": "measurements and reports",
+    "quantize": "bases in 8 or 4 bits, 8-bit optimizers",
+    "distributed": "DeepSpeed",
+    "optimizers": "stable_adamw and others of torch-optimi",
+    "dvc": "results tracked by DVC",
+}
+"""Extra -> what it is for."""
+PROJECT = "polar-tools"
+
+
+def look(asked: Asked) -> Iterator[Finding]:
+    """Each extra: there with its main packages' versions, or missing, which is a problem where the config needs it."""
+    needed = {} if asked.config is None else dict(_needed(asked.config))
+    for extra, purpose in PURPOSES.items():
+        if not (packages := _packages(extra)):
+            continue  # what is installed is older than this list
+        missing = [name for name in packages if not _version(name)]
+        if not missing:
+            versions = ", ".join(f"{name} {_version(name)}" for name in packages[:3])
+            yield Finding(extra, "good", f"{purpose}: {versions}")
+        else:
+            install = f"{', '.join(missing)} missing: pip install '{PROJECT}[{extra}]'"
+            why = f"{needed[extra]} needs it; " if extra in needed else f"{purpose}: "
+            yield Finding(extra, "problem" if extra in needed else "note", why + install)
+
+
+def _needed(config: Config) -> Iterator[tuple[str, str]]:
+    """Extra -> the place in the config that needs it."""
+    sources = [*config.models.items(), *config.datasets.items()]
+    yield from (("s3", f"the source of `{name}`") for name, source in sources if source.source.startswith("s3://"))
+    if config.datasets:
+        yield "prepare", "datasets"
+    for name, experiment in config.experiments.items():
+        yield from ((extra, f"experiments.{name}") for extra in ("train", "evaluate", *_of(experiment)))
+
+
+def _of(experiment: Experiment) -> Iterator[str]:
+    if experiment.method in ("sentence_transformer", "cross_encoder"):
+        yield "embed"
+    if experiment.quantization or "8bit" in experiment.optim:
+        yield "quantize"
+    if experiment.deepspeed is not None:
+        yield "distributed"
+
+
+def _packages(extra: str) -> list[str]:
+    """The packages of an extra."""
+    from packaging.requirements import Requirement
+
+    requirements = map(Requirement, metadata.requires(PROJECT) or ())
+    return [one.name for one in requirements if one.marker is not None and one.marker.evaluate({"extra": extra})]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

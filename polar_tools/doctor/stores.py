@@ -1,0 +1,58 @@
+"""Stores: does the Hub answer, and S3, and do they take the token and the keys, which are shown to nobody?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from polar_tools.doctor.base import Asked, Finding
+from polar_tools.secrets import redacted
+
+SECONDS = 10
+
+
+def look(asked: Asked) -> Iterator[Finding]:
+    """The stores that the config's sources lie in, and those that the environment names."""
+    sources = [] if asked.config is None else [one.source for one in (*asked.config.models.values(), *asked.config.datasets.values())]
+    on_hub, on_s3 = (any(source.startswith(scheme) for source in sources) for scheme in ("hf://", "s3://"))
+    if on_hub or os.environ.get("HF_ENDPOINT") or os.environ.get("HF_TOKEN"):
+        yield _hub(on_hub)
+    if on_s3 or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
+        yield _s3(on_s3)
+
+
+def _hub(needed: bool) -> Finding:
+    import requests
+    from huggingface_hub import constants, get_token
+    from huggingface_hub.utils import build_hf_headers
+
+    token, bad = get_token(), "problem" if needed else "note"
+    try:
+        asked = requests.get(f"{constants.ENDPOINT}/api/whoami-v2", headers=build_hf_headers(token=token or False), timeout=SECONDS)
+    except requests.RequestException as error:
+        kind = type(error).__name__
+        return Finding("hub", bad, f"{constants.ENDPOINT} can't be reached ({kind}): check HF_ENDPOINT and the network")  # type: ignore[arg-type]
+    if token and asked.status_code in (401, 403):
+        return Finding("hub", "problem", f"{constants.ENDPOINT} refuses the token: make a new one, and put it into HF_TOKEN")
+    if token and asked.ok:
+        return Finding("hub", "good", f"{constants.ENDPOINT} knows the token, as that of {asked.json().get('name', 'somebody')}")
+    return Finding("hub", "good", f"{constants.ENDPOINT} answers; without a token only public repositories are seen")
+
+
+def _s3(needed: bool) -> Finding:
+    level = "problem" if needed else "note"
+    try:
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError, ClientError
+    except ImportError:
+        return Finding("s3", level, "boto3 is missing: pip install 'polar-tools[s3]'")  # type: ignore[arg-type]
+    try:
+        client = boto3.client("s3", config=Config(connect_timeout=SECONDS, read_timeout=SECONDS, retries={"max_attempts": 1}))
+        buckets = client.list_buckets()["Buckets"]
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        return Finding("s3", level, f"S3 refuses the keys ({code}): check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")  # type: ignore[arg-type]
+    except (BotoCoreError, ValueError) as error:
+        return Finding("s3", level, redacted(f"S3 can't be asked: {error}"))  # type: ignore[arg-type]
+    return Finding("s3", "good", f"{client.meta.endpoint_url} takes the keys; {len(buckets)} buckets")

@@ -1,0 +1,66 @@
+"""`polar-tools doctor`: what is here, and what a config needs that isn't."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests import hub_server
+from tests.tiny import run
+
+PROFILE = "executor: slurm\nslurm-status-command: squeue\n"
+
+
+def found(cwd: Path, *arguments: str, status: int = 0, **environment: str) -> list[dict[str, Any]]:
+    """What the doctor finds."""
+    done = run("polar-tools", "doctor", "--json", *arguments, cwd=cwd, **environment)
+    assert done.returncode == status, done.stderr
+    return json.loads(done.stdout)
+
+
+def of(findings: list[dict[str, Any]], subject: str) -> list[tuple[str, str]]:
+    return [(one["level"], one["said"]) for one in findings if one["subject"] == subject]
+
+
+def test_it_tells_of_this_machine(tmp_path: Path) -> None:
+    told = found(tmp_path)
+    (processor,) = of(told, "processor")
+    assert processor[0] == "good" and processor[1].startswith(f"{len(os.sched_getaffinity(0))} core")
+    assert of(told, "python") == [("good", f"{sys.version.split()[0]} on Linux {os.uname().machine}")]
+    assert any("snakemake 9." in said for _, said in of(told, "workflow"))
+    text = run("polar-tools", "doctor", cwd=tmp_path).stdout
+    assert len(text.splitlines()) == len(told) and all(len(line) < 200 for line in text.splitlines())
+
+
+def test_a_config_that_wants_gpus_that_are_not_here(fresh: Path) -> None:
+    config = fresh / "config/config.yaml"
+    assert not [one for one in found(fresh, "config/config.yaml") if one["level"] == "problem"]
+    config.write_text(config.read_text(encoding="utf-8").replace("method: sft", "method: sft\n    gpus: 64", 1), encoding="utf-8")
+    problems = [one for one in found(fresh, "config/config.yaml", status=1) if one["level"] == "problem"]
+    assert [one["subject"] for one in problems] == ["gpu"] and "gpus: 64" in problems[0]["said"]
+
+
+def test_a_hub_knows_a_token_or_refuses_it_and_nobody_sees_it(tmp_path: Path) -> None:
+    with hub_server.running() as hub:
+        hub.users.add("hf_thisOneIsGood")
+        good = found(tmp_path, **{**hub.environment(), "HF_TOKEN": "hf_thisOneIsGood"})
+        bad = found(tmp_path, status=1, **{**hub.environment(), "HF_TOKEN": "hf_thisOneIsBad"})
+    assert of(good, "hub")[0][0] == "good" and "knows the token" in of(good, "hub")[0][1]
+    assert of(bad, "hub")[0][0] == "problem" and "refuses the token" in of(bad, "hub")[0][1]
+    assert "hf_this" not in json.dumps([good, bad])
+
+
+def test_a_hub_that_is_not_there_is_a_problem_only_where_it_is_needed(tmp_path: Path) -> None:
+    nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9"}
+    assert of(found(tmp_path, **nowhere), "hub")[0][0] == "note"
+    (tmp_path / "config.yaml").write_text("models: {m: {source: hf://org/name}}\n")
+    assert of(found(tmp_path, "config.yaml", status=1, **nowhere), "hub")[0][0] == "problem"
+
+
+def test_without_a_cluster_a_profile_for_one_is_a_problem(tmp_path: Path) -> None:
+    assert run("polar-tools", "doctor", "--profile", "slurm", cwd=tmp_path).returncode == 2
+    (tmp_path / "slurm").mkdir()
+    (tmp_path / "slurm/profile.yaml").write_text(PROFILE)
+    (problem,) = of(found(tmp_path, "--profile", "slurm", status=1, SLURM_CONF=str(tmp_path / "none")), "slurm")
+    assert problem[0] == "problem" and "no cluster answers" in problem[1]

@@ -1,0 +1,15 @@
+rule compare:
+    input:
+        spec="results/comparisons/{evaluation}/spec.json",
+        parts=lambda w: PLAN.inputs(f"results/comparisons/{w.evaluation}"),
+    output:
+        "results/comparisons/{evaluation}/manifest.json",
+    log:
+        "logs/comparisons/{evaluation}.log",
+    benchmark:
+        "benchmarks/comparisons/{evaluation}.tsv"
+    resources:
+        mem_mb=PLAN.resources("compare").mem_mb,
+        runtime=PLAN.resources("compare").runtime,
+    shell:
+        "polar-tools compare {input.spec} > {log} 2>&1"

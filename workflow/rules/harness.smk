@@ -1,0 +1,21 @@
+rule harness:
+    input:
+        spec="results/{experiment}/{run}/harness/{evaluation}/spec.json",
+        parts=lambda w: PLAN.inputs(
+            f"results/{w.experiment}/{w.run}/harness/{w.evaluation}"
+        ),
+    output:
+        "results/{experiment}/{run}/harness/{evaluation}/manifest.json",
+    log:
+        "logs/{experiment}/{run}/harness/{evaluation}.log",
+    benchmark:
+        "benchmarks/{experiment}/{run}/harness/{evaluation}.tsv"
+    threads: lambda w: PLAN.threads(f"results/{w.experiment}/{w.run}/harness/{w.evaluation}")
+    resources:
+        gpu=lambda w: PLAN.gpus(
+            f"results/{w.experiment}/{w.run}/harness/{w.evaluation}"
+        ),
+        mem_mb=PLAN.resources("harness").mem_mb,
+        runtime=PLAN.resources("harness").runtime,
+    shell:
+        "polar-tools harness {input.spec} > {log} 2>&1"
