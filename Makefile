@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # An index may serve several gigabytes of CUDA for a plain `torch`; this exact version is what was tried.
 INSTALL := $(BIN)/python -m pip install --quiet --constraint envs/cpu.txt torch==2.13.0 --editable
 
-.PHONY: run data test test-all default-run examples lint format fix pictures bench bench-memory clean
+.PHONY: run data test test-all default-run examples lint format fix pictures bench bench-memory bench-eval clean
 
 run: $(VENV)/installed-run  ## the default workflow
 	PATH="$(abspath $(BIN)):$$PATH" snakemake
@@ -59,6 +59,10 @@ bench: $(VENV)/installed-test  ## start-up, planning, copies, preparing and toke
 bench-memory: $(VENV)/installed-test  ## memory as `polar-tools plan` predicts it beside what ten small trainings needed, on the default run's models and others
 	PATH="$(abspath $(BIN)):$$PATH" snakemake results/models/smollm2/manifest.json resources/models/minilm/manifest.json
 	PATH="$(abspath $(BIN)):$$PATH" python -m bench.memory --real .
+
+bench-eval: $(VENV)/installed-test  ## what a model writes and how it is scored, beside Seq2SeqTrainer.predict, a plain loop and rouge_score
+	PATH="$(abspath $(BIN)):$$PATH" python -m bench.evaluating
+	PATH="$(abspath $(BIN)):$$PATH" python -m bench.scoring
 
 PEERS := $(patsubst bench/peers/%.txt,build/bench-train/%/installed,$(wildcard bench/peers/*.txt))
 

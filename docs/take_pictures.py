@@ -8,7 +8,7 @@ from PIL import Image
 from tests import browser
 
 SIZE = (1180, 1500)
-COLOURS = 48
+COLOURS = 128
 """Few are enough for text and lines, and keep the file small."""
 
 

@@ -21,7 +21,7 @@ def command(path: Path, language: str, as_json: bool) -> None:
     """
     import json
 
-    from polar_tools import diagnosing
+    from polar_tools import diagnosing, languages
 
     runs = {folder.as_posix(): diagnosing.read(folder) for folder in diagnosing.trainings(path)}
     found = {name: diagnosing.findings(run) for name, run in runs.items()}
@@ -33,4 +33,6 @@ def command(path: Path, language: str, as_json: bool) -> None:
         seen = f"{len(findings)} finding{'s' if len(findings) != 1 else ''}" if findings else "nothing found"
         click.echo(f"{name}{'' if runs[name].finished else ' (not finished)'}: {seen}")
         for words in diagnosing.told(findings, language).values():
-            click.echo(f"\n  {words.title}\n    symptom: {words.symptom}\n    cause:   {words.cause}\n    change:  {words.change}\n")
+            click.echo(f"\n  {words.title}")
+            for part in ("symptom", "cause", "change"):
+                click.echo(f"    {languages.texts(language)[f'findings.{part}']}: {vars(words)[part]}")

@@ -119,7 +119,7 @@ class _Known:
 
 def _below(run: Path, evaluation: str | None) -> Path:
     """The evaluation of a run's folder."""
-    found = sorted(path.parent for path in run.glob(f"evaluate/*/{reading.FILE}"))
+    found = sorted(path.parent for path in run.glob(f"*/*/{reading.FILE}"))
     chosen = [path for path in found if evaluation in (None, path.name)]
     if len(chosen) != 1:
         which = f"has {', '.join(path.name for path in found)}: choose one with --evaluation" if found else "has no predictions"

@@ -94,7 +94,7 @@ def recorded(metrics: Sequence[Counted], samples: int = SAMPLES, seed: int = 0, 
     if rows < 2:
         return {"intervals": {}, "resampling": {"samples": 0, "seed": seed}}
     (found,) = drawn([metrics], samples, seed, most_rows)
-    ends = {name: interval(figure.drawn, rows) for name, figure in found.items()}
+    ends = {name: interval(figure.drawn, rows, figure.by_row) for name, figure in found.items()}
     fewer = {name: len(figure.drawn) for name, figure in found.items() if len(figure.drawn) < samples}
     undefined = {name: figure.undefined for name, figure in found.items() if figure.undefined}
     exceptions = {name: told for name, told in (("fewer", fewer), ("undefined", undefined)) if told}
@@ -104,14 +104,20 @@ def recorded(metrics: Sequence[Counted], samples: int = SAMPLES, seed: int = 0, 
     }
 
 
-def interval(values: Array, rows: int) -> tuple[float, float] | None:
-    """The ends between which LEVEL of `values` lies, those that are no number left out; None where there are none, or one row only."""
+def interval(values: Array, rows: int, by_row: Array | None = None) -> tuple[float, float] | None:
+    """The ends between which LEVEL of `values` lies, those that are no number left out; None where there are none, or one row only.
+
+    Where all rows are right, or all wrong, so is every draw; then the exact interval is taken (Clopper and Pearson 1934).
+    """
     import numpy as np
     from scipy.special import ndtr, stdtrit  # of normal and t distributions, without the second that scipy.stats takes to import
 
     known = values[np.isfinite(values)]
     if rows < 2 or not len(known):
         return None
+    if by_row is not None and np.ptp(by_row) == 0:
+        edge = ((1 - LEVEL) / 2) ** (1 / rows)
+        return (edge, 1.0) if by_row[0] else (0.0, 1 - edge)
     outside = float(ndtr(stretch(rows) * stdtrit(rows - 1, (1 - LEVEL) / 2)))
     low, high = np.quantile(known, [outside, 1 - outside])
     return float(low), float(high)

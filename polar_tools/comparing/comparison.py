@@ -104,7 +104,7 @@ def compare(
     figures = {lot: {run: one for (name, run), one in zip(runs, drawn, strict=True) if name == lot} for lot in counted}
     means = {lot: _means(of_runs, seed + 1 + place) for place, (lot, of_runs) in enumerate(figures.items())}
     kinds = {name: _kind(mean.given_by.name) for of_lot in means.values() for name, mean in of_lot.items()}
-    differences = {names: _differences(names, means, figures, rows) for family in families for names in family}
+    differences = {names: _differences(names, means, rows) for family in families for names in family}
     missing |= {f"{' and '.join(names)}: {name}": why for names in differences for name, why in _otherwise(names, means)}
     pairs = tuple(pair for family in families for pair in _judged({names: differences[names] for names in family}, kinds))
     standings = {lot: {name: difference.standing(mean, rows) for name, mean in of_lot.items()} for lot, of_lot in means.items()}
@@ -158,19 +158,11 @@ def _kind(metric: str) -> Kind:
     return Kind(metric, module.LOWER_IS_BETTER, module.SHARE)
 
 
-def _differences(
-    names: Names, means: dict[str, dict[str, Drawn]], figures: dict[str, dict[str, dict[str, Figure]]], rows: int
-) -> dict[str, Difference]:
+def _differences(names: Names, means: dict[str, dict[str, Drawn]], rows: int) -> dict[str, Difference]:
     """Every figure that both lots have in the same sense."""
     baseline, other = (means[name] for name in names)
     both = [name for name in baseline if name in other and baseline[name].given_by == other[name].given_by]
-    return {name: difference.difference(baseline[name], other[name], rows, _right(names, name, figures)) for name in both}
-
-
-def _right(names: Names, figure: str, figures: dict[str, dict[str, dict[str, Figure]]]) -> tuple[Any, Any] | None:
-    """By row 0 and 1 of both lots, where each is one run and the figure such a mean."""
-    by_row = [next(iter(figures[name].values()))[figure].by_row for name in names if len(figures[name]) == 1]
-    return (by_row[0], by_row[1]) if len(by_row) == 2 and all(one is not None for one in by_row) else None
+    return {name: difference.difference(baseline[name], other[name], rows) for name in both}
 
 
 def _otherwise(names: Names, means: dict[str, dict[str, Drawn]]) -> Iterator[tuple[str, str]]:

@@ -53,7 +53,7 @@ def read(one: Contestant) -> Lot:
     """Its predictions."""
     if one.file is not None:
         return Lot(one.name, {"file": reading.predictions(one.file)})
-    return reading.evaluated(one.name, one.folders, one.overlaps or (), known=one.overlaps is not None)
+    return reading.evaluated(one.name, one.folders, one.overlaps)
 
 
 def _base(spec: CompareSpec, name: str) -> Contestant:

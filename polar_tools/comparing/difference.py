@@ -53,13 +53,17 @@ class Difference:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure of a lot on draws of rows and seeds; `seeds` is the variance of its mean that seeds make, with its degrees of freedom."""
+    """A figure of a lot on draws of rows and seeds; `seeds` is the variance of its mean that seeds make, with its degrees of freedom.
+
+    `by_row` is 0 or 1 for each row, where the figure is the mean of such and there is one run.
+    """
 
     given_by: Options
     value: float
     by_run: dict[str, float]
     values: Array
     seeds: tuple[float, int] | None
+    by_row: Array | None = None
 
 
 def drawn(figures: Mapping[str, Figure], seed: int) -> Drawn:
@@ -74,7 +78,7 @@ def drawn(figures: Mapping[str, Figure], seed: int) -> Drawn:
     runs, table = len(figures), np.stack([figure.drawn for figure in figures.values()], axis=1)
     mean = math.fsum(by_run.values()) / runs
     if runs == 1:
-        return Drawn(given_by, mean, by_run, table[:, 0], None)
+        return Drawn(given_by, mean, by_run, table[:, 0], None, next(iter(figures.values())).by_row)
     shares = np.random.default_rng(seed).multinomial(runs, [1 / runs] * runs, size=len(table)) / runs
     weights = 1 / runs + math.sqrt(runs / (runs - 1)) * (shares - 1 / runs)
     variance = float(np.var(list(by_run.values()), ddof=1)) / runs
@@ -86,16 +90,20 @@ def standing(found: Drawn, rows: int) -> Standing:
     import numpy as np
 
     spread = float(np.std(list(found.by_run.values()), ddof=1)) if found.seeds else None
-    ends, _, _ = _concluded(found.value, found.values, rows, [found.seeds] if found.seeds else [])
+    if found.seeds is None:
+        ends = bootstrap.interval(found.values, rows, found.by_row)
+    else:
+        ends, _, _ = _concluded(found.value, found.values, rows, [found.seeds])
     return Standing(found.value, found.by_run, spread, ends, _undefined(found.values))
 
 
-def difference(baseline: Drawn, other: Drawn, rows: int, right: tuple[Array, Array] | None) -> Difference:
-    """What may be said of two; `right` are 0 and 1 by row of both, where the figure is the mean of such and each has one run."""
+def difference(baseline: Drawn, other: Drawn, rows: int) -> Difference:
+    """What may be said of two: by McNemar's test where rows are right or wrong."""
     values, value = other.values - baseline.values, other.value - baseline.value
     seeds = [one.seeds for one in (baseline, other) if one.seeds is not None]
     ends, p, detectable = _concluded(value, values, rows, seeds)
-    tested = None if right is None or rows < 2 else mcnemar.test(*right)
+    told = rows > 1 and baseline.by_row is not None and other.by_row is not None
+    tested = mcnemar.test(baseline.by_row, other.by_row) if told else None
     return Difference(value, ends, p if tested is None else tested.p, tested, detectable, len(values), _undefined(values))
 
 

@@ -75,9 +75,11 @@ def _notes(paired: Paired, whole: Comparison, split: Parts | None) -> Iterator[s
     """What a reader must know before anything is concluded."""
     for name, rows in paired.left_out.items():
         yield f"{rows:,} rows of {name} are left out: not all have them"
+    if unknown := [lot.name for lot in paired.lots if lot.seen is None]:
+        yield f"it is not known which rows overlap with the training data of {', '.join(unknown)}"
     alone = [lot.name for lot in paired.lots if _trained_once(lot)]
     if alone and whole.rows > 1:
-        yield f"one training each of {', '.join(alone)}: all this holds for these; more `seeds` say what the next training would give"
+        yield f"only one training of {', '.join(alone)}: this holds for the model that it gave; more `seeds` say what the next would give"
     if split is not None and split.clean is None:
         yield f"all {whole.rows:,} rows overlap with training data: there is no clean part"
     if whole.rows < 2:
@@ -90,4 +92,4 @@ def _notes(paired: Paired, whole: Comparison, split: Parts | None) -> Iterator[s
 
 
 def _trained_once(lot: Lot) -> bool:
-    return list(lot.runs) != ["base"] and len(lot.runs) == 1 and lot.seen is not None
+    return len(lot.runs) == 1 and lot.first_run.startswith("seed")

@@ -27,9 +27,14 @@ class Lot:
     seen: frozenset[int] | None = None
 
     @property
+    def first_run(self) -> str:
+        """The name of its first run, such as `seed0`."""
+        return next(iter(self.runs))
+
+    @property
     def first(self) -> list[Prediction]:
         """The predictions of its first run."""
-        return next(iter(self.runs.values()))
+        return self.runs[self.first_run]
 
     def at(self, places: Sequence[int]) -> Lot:
         """The lot with only the rows at `places`, in that order."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,12 @@ def predictions(file: Path) -> list[Prediction]:
     return found
 
 
-def evaluated(name: str, folders: dict[str, Path], overlaps: Iterable[Path] = (), known: bool = True) -> Lot:
-    """The lot of evaluations of one model, by run; `overlaps` are those with what it was trained on, if that is `known`."""
+def evaluated(name: str, folders: dict[str, Path], overlaps: Sequence[Path] | None) -> Lot:
+    """The lot of evaluations of one model, by run; `overlaps` are those with what it was trained on, None where nothing is known of it."""
     specs = [_spec(folder) for folder in folders.values()]
-    seen = frozenset[int]().union(*(overlapping(folder) for folder in overlaps)) if known else None
-    runs = {run: predictions(folder / FILE) for run, folder in folders.items()}
-    return Lot(name, runs, specs[0].metrics, seen)
+    known = overlaps is not None and all((folder / "manifest.json").is_file() for folder in overlaps)
+    seen = frozenset[int]().union(*(overlapping(folder) for folder in overlaps)) if overlaps is not None and known else None
+    return Lot(name, {run: predictions(folder / FILE) for run, folder in folders.items()}, specs[0].metrics, seen)
 
 
 def overlapping(folder: Path) -> frozenset[int]:

@@ -160,6 +160,13 @@ def test_identical_predictions_differ_by_nothing() -> None:
     assert (found.difference.p, found.p_holm, found.difference.detectable, found.verdict) == (1, 1, None, "not distinguishable")
 
 
+def test_all_rows_right_is_no_proof_that_all_would_be() -> None:
+    """The exact interval of 40 of 40: 0.025 to the power of 1/40."""
+    low, high = ends(right_or_wrong([1] * 40), "accuracy")
+    assert (low, high) == (pytest.approx(stats.binomtest(40, 40).proportion_ci().low, rel=1e-5), 1)
+    assert ends(right_or_wrong([0] * 40), "accuracy") == (0, pytest.approx(1 - low, rel=1e-4))
+
+
 def test_a_single_row_has_no_interval() -> None:
     found = told([with_losses([1.0])], [with_losses([2.0])])
     assert (found.difference.value, found.difference.interval, found.difference.p, found.verdict) == (1, None, None, "unknown")

@@ -161,6 +161,17 @@ def test_an_interval_stands_below_its_number(project):
     assert re.search(r"^say,sayings,seed0,rouge1,[\d.]+,0.125,0.25$", (project / "results/report/metrics.csv").read_text(), re.MULTILINE)
 
 
+def test_what_may_be_concluded_is_told_in_both_languages(finished):
+    for name in ("sayings", "kinds"):
+        told = json.loads((finished / f"results/comparisons/{name}/report.json").read_text())
+        assert told["sentences"]
+        for sentence in told["sentences"]:
+            assert sentence["en"] in page_of(finished).text
+            assert sentence["ko"] in page_of(finished, "ko/index.html").text
+        pair = told["pairs"][0]
+        assert row_of(page_of(finished), pair["baseline"], pair["other"])[2] in pair["figures"]
+
+
 def test_every_number_leads_to_the_mirrored_bytes(finished):
     for experiment in ("say", "sort"):
         overview, page = page_of(finished), page_of(finished, f"{experiment}.html")
@@ -213,10 +224,11 @@ def test_differences_are_marked_in_the_texts(project):
     assert "</b>강아지는 <mark>작게</mark> 짖습니다</div>" in source
 
 
-def test_one_language_has_no_link_to_another(project):
+def test_one_language_has_no_link_to_another(project, monkeypatch):
     config = project / "config/config.yaml"
     config.write_text(config.read_text().replace("project_name: tiny", "project_name: tiny\nreport_language: ko"), encoding="utf-8")
-    Plan(configs.load(config)).settle(project)
+    monkeypatch.chdir(project)
+    Plan(configs.load(config)).settle()
     page = make_again(project)
     assert set(pages_of(project)) == {"index.html", "say.html", "sort.html"}
     assert '<html lang="ko">' in page.source and "hreflang" not in page.source
