@@ -55,7 +55,7 @@ def write(folder: Path, ports: list[int], accounting: bool, settings: Mapping[st
         "AccountingStorageType": "accounting_storage/slurmdbd" if accounting else "accounting_storage/none",
     }
     if accounting:
-        told |= {"AccountingStorageHost": "127.0.0.1", "AccountingStoragePort": str(ports[1]), "AccountingStoreFlags": "job_comment"}
+        told |= {"AccountingStorageHost": "127.0.0.1", "AccountingStoragePass": f"{folder}/run/munge", "AccountingStoragePort": str(ports[1]), "AccountingStoreFlags": "job_comment"}
     lines = [f"{key}={value}" for key, value in {**told, **settings}.items()]
     for name, port in zip(NODES, ports[2:], strict=True):
         gres = f" Gres=gpu:fake:{len(GPUS[name])}" if name in GPUS else ""
