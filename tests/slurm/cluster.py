@@ -1,6 +1,6 @@
 """A real Slurm cluster on this machine: virtual nodes with GPUs that are none, in a folder and on ports of its own, and without systemd.
 
-Every process of it, daemon or job, carries the path of its slurm.conf in its environment: by that they are found, and ended one by one.
+Each node has a name space of mounts, in which /etc/slurm is this cluster's: all that runs in it is the node's, and is ended by its number.
 """
 
 import os
@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +19,8 @@ from tests.slurm import configuration, database
 PATIENCE = 60.0
 """Seconds after which something that has not happened will not happen."""
 LOOK = 0.1
-NODE_VARIABLE = "POLAR_TEST_NODE"
-"""By it the daemons of a virtual node are told apart; its jobs have SLURMD_NODENAME."""
+PLACE = "/etc/slurm"
+"""Where Slurm looks for its configuration: Snakemake's jobs lose SLURM_CONF on their way."""
 
 
 @dataclass
@@ -31,6 +31,8 @@ class Cluster:
     nodes: tuple[str, ...]
     accounting: bool
     daemons: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    spaces: dict[str, list[str]] = field(default_factory=dict)
+    """Node -> the name spaces that it has, or had before it was started again."""
 
     @property
     def conf(self) -> Path:
@@ -53,9 +55,14 @@ class Cluster:
         self._start("slurmctld", "slurmctld", "-D", "-f", str(self.conf))
         self.wait(lambda: self._answers("scontrol", "ping"), "the controller")
 
-    def start_node(self, name: str, before: Sequence[str] = ()) -> None:
-        """Start the daemon of a virtual node; `before` is put before its command."""
-        self._start(name, *before, "slurmd", "-D", "-N", name, "-f", str(self.conf), **{NODE_VARIABLE: name})
+    def start_node(self, name: str, hidden: Path | None = None) -> None:
+        """Start the daemon of a virtual node; of `hidden` it sees an empty folder."""
+        mounts = [f"mount --bind {self.folder}/etc {PLACE}", *([] if hidden is None else [f"mount -t tmpfs none {hidden}"])]
+        daemon = f"exec slurmd -D -N {name}"
+        self._start(name, "unshare", "--mount", "sh", "-c", " && ".join([*mounts, daemon]))
+        mine, number = os.readlink("/proc/self/ns/mnt"), self.daemons[name].pid
+        self.wait(lambda: _space(number) != mine, f"{name} to have mounts of its own")
+        self.spaces.setdefault(name, []).append(str(_space(number)))
 
     def ready(self) -> None:
         """Wait until every node takes jobs."""
@@ -75,7 +82,7 @@ class Cluster:
     def crash(self, name: str) -> None:
         """End a node with all that runs on it."""
         self.kill(name)
-        end(lambda environment: environment.get(NODE_VARIABLE) == name or environment.get("SLURMD_NODENAME") == name, self.conf)
+        end(self.spaces.pop(name))
 
     def revive(self, name: str) -> None:
         """Start a node that crashed."""
@@ -103,10 +110,10 @@ class Cluster:
         """End every process of it."""
         with suppress(AssertionError):
             self.says("scancel", "--user", "root")
+        for space in self.spaces.values():
+            end(space)
         for daemon in reversed(self.daemons.values()):
             daemon.terminate()
-        end(lambda environment: True, self.conf)
-        for daemon in self.daemons.values():
             daemon.wait()
 
     def _start(self, name: str, *command: str, **environment: str) -> None:
@@ -124,26 +131,21 @@ class Cluster:
         return "\n".join(f"--- {log.name}\n{log.read_text(errors='replace')[-2000:]}" for log in sorted((self.folder / "log").iterdir()))
 
 
-def end(meant: Callable[[Mapping[str, str]], bool], conf: Path) -> None:
-    """SIGKILL, by their numbers, to the processes of the cluster of `conf` whose environment is meant, until none is left."""
-    while found := [number for number, environment in _processes(conf) if meant(environment)]:
+def end(spaces: Collection[str]) -> None:
+    """SIGKILL, by their numbers, to all processes in these name spaces of mounts, until none is left."""
+    while found := [number for number in map(int, filter(str.isdigit, os.listdir("/proc"))) if _space(number) in spaces]:
         for number in found:
             with suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
         time.sleep(LOOK)
 
 
-def _processes(conf: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        with suppress(OSError):
-            if (entry / "stat").read_text().rpartition(")")[2].split()[0] in "ZX":
-                continue
-            pairs = (part.partition(b"=") for part in (entry / "environ").read_bytes().split(b"\0"))
-            environment = {key.decode(errors="replace"): value.decode(errors="replace") for key, _, value in pairs}
-            if environment.get("SLURM_CONF") == str(conf):
-                yield int(entry.name), environment
+def _space(process: int) -> str | None:
+    """The name space of mounts in which a living process is."""
+    with suppress(OSError):
+        if Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX":
+            return os.readlink(f"/proc/{process}/ns/mnt")
+    return None
 
 
 @contextmanager

@@ -51,7 +51,6 @@ def cluster(shared_cluster: slurm.Cluster) -> Iterator[slurm.Cluster]:
     """The cluster, with nothing in its queue and every node well."""
     shared_cluster.quiet()
     yield shared_cluster
-    slurm.end(lambda environment: "SLURM_JOB_ID" in environment or "POLAR_TEST_MAIN" in environment, shared_cluster.conf)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ class Project:
     def start(self, *words: str, **environment: str) -> None:
         """Start `snakemake --profile slurm WORDS`; what it prints is added to the file `main.out`."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        env = {**os.environ, **self.cluster.environment, "PATH": path, "HF_HUB_OFFLINE": "1", "POLAR_TEST_MAIN": "1", **environment}
+        env = {**os.environ, **self.cluster.environment, "PATH": path, "HF_HUB_OFFLINE": "1", **environment}
         with (self.folder / "main.out").open("ab") as out:
             command = ("snakemake", "--profile", "slurm", *words)
             self.main = subprocess.Popen(command, cwd=self.folder, env=env, stdout=out, stderr=out, start_new_session=True)
