@@ -14,7 +14,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ class Watch:
     """Job -> how often in a row it was seen in a passing state, or not at all."""
     running: set[str] = field(default_factory=set)
     """Jobs that were there at the last look, and had not ended."""
+    failed: set[str] = field(default_factory=set)
     away: bool = False
 
     async def __call__(self, command: str, logger: Any) -> tuple[Statuses, float]:
@@ -61,7 +62,21 @@ class Watch:
             self.away = True
             return {}, 0.0
         self.away = False
-        return self.understood({job: state.split()[0] for job, state in told.items() if state}), seconds
+        states = self.understood({job: state.split()[0] for job, state in told.items() if state})
+        for job in sorted(self._unseen(states)):
+            logger.error(job)
+        return states, seconds
+
+    def _unseen(self, states: Statuses) -> Iterator[str]:
+        """What to say of jobs that failed without a word: their node had nowhere to write it."""
+        for job in [job for job, state in states.items() if state == "FAILED" and job not in self.failed]:
+            self.failed.add(job)
+            told = dict(word.partition("=")[::2] for word in _said("scontrol", "show", "job", "--oneliner", job).split())
+            if "StdOut" in told and not Path(told["StdOut"]).is_file():
+                yield (
+                    f"Slurm job {job} ended on {told.get('NodeList')} and left no log: does that node see this folder? Look with `srun "
+                    f"--nodelist={told.get('NodeList')} ls {told.get('WorkDir')}`; the project must lie on a file system that nodes share"
+                )
 
     def understood(self, states: Statuses) -> Statuses:
         """Job -> state as the executor should take it."""
@@ -99,6 +114,7 @@ class Submissions:
     """What a job is for, as its comment says -> jobs of an earlier run."""
 
     def __call__(self, job: Any, params: dict[str, Any], *more: Any, **settings: Any) -> str:
+        """The command that submits a job."""
         wait_for_controller()
         if self.orphans is None:
             self.orphans = orphans(Path(params["workdir"]), params["run_uuid"])
@@ -123,7 +139,7 @@ def wait_for_controller() -> None:
 
 
 def orphans(folder: Path, run: str) -> dict[str, list[str]]:
-    """This person's jobs that were submitted from `folder` by other runs than `run` and have not ended: comment -> job numbers."""
+    """Jobs of whoever asks that were submitted from `folder` by other runs than `run` and have not ended: comment -> job numbers."""
     found: dict[str, list[str]] = {}
     for line in _said("squeue", "--me", "--noheader", "--format=%A|%j|%Z|%k").splitlines():
         number, name, origin, comment = line.split("|", 3)

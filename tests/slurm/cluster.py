@@ -183,7 +183,12 @@ def _start_munge(cluster: Cluster) -> None:
     key, run = cluster.folder / "etc/munge.key", cluster.folder / "run"
     key.write_bytes(os.urandom(128))
     key.chmod(0o400)
-    files = {"socket": run / "munge", "pid-file": run / "munge.pid", "log-file": cluster.folder / "log/munge", "seed-file": run / "munge.seed"}
+    files = {
+        "socket": run / "munge",
+        "pid-file": run / "munge.pid",
+        "log-file": cluster.folder / "log/munge",
+        "seed-file": run / "munge.seed",
+    }
     told = [f"--{name}={file}" for name, file in files.items()]
     cluster._start("munged", "munged", "--foreground", "--force", f"--key-file={key}", *told)
     cluster.wait((run / "munge").exists, "munged")

@@ -55,7 +55,12 @@ def write(folder: Path, ports: list[int], accounting: bool, settings: Mapping[st
         "AccountingStorageType": "accounting_storage/slurmdbd" if accounting else "accounting_storage/none",
     }
     if accounting:
-        told |= {"AccountingStorageHost": "127.0.0.1", "AccountingStoragePass": f"{folder}/run/munge", "AccountingStoragePort": str(ports[1]), "AccountingStoreFlags": "job_comment"}
+        told |= {
+            "AccountingStorageHost": "127.0.0.1",
+            "AccountingStoragePass": f"{folder}/run/munge",
+            "AccountingStoragePort": str(ports[1]),
+            "AccountingStoreFlags": "job_comment",
+        }
     lines = [f"{key}={value}" for key, value in {**told, **settings}.items()]
     for name, port in zip(NODES, ports[2:], strict=True):
         gres = f" Gres=gpu:fake:{len(GPUS[name])}" if name in GPUS else ""
@@ -65,6 +70,7 @@ def write(folder: Path, ports: list[int], accounting: bool, settings: Mapping[st
     lines += [
         f"PartitionName=all Nodes={everything} Default=YES MaxTime=1-0 State=UP PriorityTier=1",
         f"PartitionName=gpu Nodes={','.join(GPUS)} MaxTime=1-0 State=UP PriorityTier=1",
+        f"PartitionName=cheap Nodes={everything} MaxTime=1-0 State=UP PriorityTier=1 PreemptMode=CANCEL",
         f"PartitionName=urgent Nodes={everything} MaxTime=1-0 State=UP PriorityTier=10 PreemptMode=OFF",
     ]
     gres = [f"NodeName={node} Name=gpu Type=fake File={file}" for node, files in GPUS.items() for file in files]

@@ -14,12 +14,24 @@ def start(cluster: "Cluster", port: int) -> None:
     folder = cluster.folder
     data, socket = folder / "mysql", folder / "run/mysql"
     subprocess.run(
-        ("mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--user={getpass.getuser()}", "--auth-root-authentication-method=socket"),
+        (
+            "mariadb-install-db",
+            "--no-defaults",
+            f"--datadir={data}",
+            f"--user={getpass.getuser()}",
+            "--auth-root-authentication-method=socket",
+        ),
         check=True,
         capture_output=True,
     )
     cluster._start(
-        "mariadbd", "mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={socket}", "--skip-networking", f"--user={getpass.getuser()}"
+        "mariadbd",
+        "mariadbd",
+        "--no-defaults",
+        f"--datadir={data}",
+        f"--socket={socket}",
+        "--skip-networking",
+        f"--user={getpass.getuser()}",
     )
     cluster.wait(socket.exists, "MariaDB")
     conf = folder / "etc/slurmdbd.conf"
@@ -41,7 +53,11 @@ def start(cluster: "Cluster", port: int) -> None:
     conf.write_text("".join(f"{key}={value}\n" for key, value in told.items()), encoding="utf-8")
     cluster._start("slurmdbd", "slurmdbd", "-D", MYSQL_UNIX_PORT=str(socket))
     cluster.wait(lambda: _listed(cluster), "slurmdbd")
-    for words in (("add", "cluster", "polar"), ("add", "account", "lab", "cluster=polar"), ("add", "user", "root", "account=lab", "cluster=polar")):
+    for words in (
+        ("add", "cluster", "polar"),
+        ("add", "account", "lab", "cluster=polar"),
+        ("add", "user", "root", "account=lab", "cluster=polar"),
+    ):
         cluster.says("sacctmgr", "-i", *words)
 
 

@@ -95,12 +95,18 @@ class Project:
     def jobs(self, state: str = "", comment: str = "") -> list[tuple[str, str]]:
         """Number and node of each job in a state, for a purpose; by number."""
         told = [line.split("|") for line in self.queue().splitlines()]
-        return sorted(((line[0], line[3]) for line in told if line[1].startswith(state) and comment in line[4]), key=lambda job: int(job[0]))
+        return sorted(
+            ((line[0], line[3]) for line in told if line[1].startswith(state) and comment in line[4]), key=lambda job: int(job[0])
+        )
 
     def checkpoint(self, step: int) -> bool:
         """Whether the training has marked a checkpoint at that step or later as whole."""
         steps = [int(path.parent.name.rpartition("-")[2]) for path in (self.folder / TRAIN / "checkpoints").glob("checkpoint-*/complete")]
         return max(steps, default=0) >= step
+
+    def owner(self) -> int:
+        """The process that works on the training."""
+        return int(json.loads((self.folder / TRAIN / ".lock").read_bytes())["pid"])
 
     def log(self) -> str:
         """What the training printed last."""
