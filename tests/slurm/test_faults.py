@@ -12,8 +12,8 @@ from tests.slurm.cluster import Cluster
 from tests.slurm.runs import QUICK, TARGET, TRAIN, Project
 from tests.tiny import run
 
-STEPS = 400
-LONGER = (("max_steps: 4\n", f"max_steps: {STEPS}\n"), ("save_steps: 2\n", "save_steps: 20\n"))
+STEPS = 150
+LONGER = (("max_steps: 4\n", f"max_steps: {STEPS}\n"), ("save_steps: 2\n", "save_steps: 10\n"))
 LIMITS = "run:\n  resources: {{train: {{{}}}}}\n"
 COMMENT = "rule_train_wildcards_say_seed0"
 EVALUATION = "results/say/seed0/evaluate/sayings"
@@ -43,7 +43,7 @@ def assert_same(project: Project, undisturbed: Path) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def running(project: Project, step: int = 20) -> str:
+def running(project: Project, step: int = 10) -> str:
     """Wait for a checkpoint; gives the number of the job that made it."""
     project.wait(lambda: project.checkpoint(step), "a checkpoint")
     return project.jobs("RUNNING", COMMENT)[-1][0]
