@@ -89,15 +89,14 @@ class Project:
         file.write_text(text, encoding="utf-8")
 
     def queue(self) -> str:
-        """Every job that Slurm knows: number, state, reason, node, comment."""
-        return self.cluster.says("squeue", "--states=all", "--noheader", "--format=%i|%T|%r|%N|%k")
+        """Every job of this project that Slurm knows, by number: number, state, reason, node, comment, memory."""
+        told = self.cluster.says("squeue", "--states=all", "--noheader", "--format=%i|%T|%r|%N|%k|%m|%Z").splitlines()
+        return "\n".join(sorted((line for line in told if line.endswith(f"|{self.folder}")), key=lambda line: int(line.split("|")[0])))
 
     def jobs(self, state: str = "", comment: str = "") -> list[tuple[str, str]]:
         """Number and node of each job in a state, for a purpose; by number."""
         told = [line.split("|") for line in self.queue().splitlines()]
-        return sorted(
-            ((line[0], line[3]) for line in told if line[1].startswith(state) and comment in line[4]), key=lambda job: int(job[0])
-        )
+        return [(line[0], line[3]) for line in told if line[1].startswith(state) and comment in line[4]]
 
     def checkpoint(self, step: int) -> bool:
         """Whether the training has marked a checkpoint at that step or later as whole."""

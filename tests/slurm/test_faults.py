@@ -83,8 +83,7 @@ def test_out_of_memory_is_answered_by_more(longer: Project, undisturbed: Path) -
     longer.edit(("run:\n", LIMITS.format("mem_mb: 450, runtime: 30")))
     longer.start(TARGET, *QUICK)
     assert longer.finish() == 0, longer.said
-    asked = [line.split("|") for line in longer.cluster.says("squeue", "--states=all", "--noheader", "--format=%i|%m|%k|%T").splitlines()]
-    memory = [int(line[1].rstrip("M")) for line in sorted(asked, key=lambda line: int(line[0])) if line[2] == COMMENT]
+    memory = [int(line.split("|")[5].rstrip("M")) for line in longer.queue().splitlines()]
     assert memory[:2] == [450, 900]
     assert_same(longer, undisturbed)
 
