@@ -63,9 +63,9 @@ def write(folder: Path, ports: list[int], accounting: bool, settings: Mapping[st
         }
     lines = [f"{key}={value}" for key, value in {**told, **settings}.items()]
     for name, port in zip(NODES, ports[2:], strict=True):
-        gres = f" Gres=gpu:fake:{len(GPUS[name])}" if name in GPUS else ""
+        generic = f" Gres=gpu:fake:{len(GPUS[name])}" if name in GPUS else ""
         size = f"CPUS={CPUS} CoresPerSocket={CPUS} RealMemory={MEMORY}"
-        lines.append(f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} {size}{gres}")
+        lines.append(f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} {size}{generic}")
     everything = ",".join(NODES)
     lines += [
         f"PartitionName=all Nodes={everything} Default=YES MaxTime=1-0 State=UP PriorityTier=1",
