@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -41,3 +42,9 @@ def test_job_that_slurm_forgot_is_judged_by_what_it_made() -> None:
     said = watch({"1": "RUNNING", "2": "COMPLETED"}, {}, {})
     assert said[1] == {"1": "REQUEUED"}
     assert said[2] == {"1": "UNKNOWN"}
+
+
+def test_where_there_is_no_slurm_nobody_waits_for_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    slurm.wait_for_controller()
+    assert slurm.orphans(tmp_path, "run") == {}
