@@ -133,7 +133,7 @@ class Submissions:
 
 
 def wait_for_controller() -> None:
-    """Come back once Slurm's controller answers, or where there is no Slurm, or it was away for so long that whoever asks it should fail."""
+    """Come back once Slurm's controller answers; also where there is no Slurm, or it was away for so long that asking it should fail."""
     began = time.monotonic()
     while shutil.which("scontrol") is not None and "UP" not in _said("scontrol", "ping") and time.monotonic() - began < PATIENCE:
         if time.monotonic() - began < PAUSE:
