@@ -24,7 +24,7 @@ rule all:
     input: expand("made/{{number}}", number=range({jobs}))
 rule one:
     output: "made/{{number}}"
-    resources: mem_mb=100, runtime=5
+    resources: mem_mb=1000, runtime=5
     group: "ones"
     shell: "touch {{output}}"
 """
@@ -35,7 +35,7 @@ rule all:
 rule link:
     output: "made/{{number}}"
     input: lambda w: [f"made/{{int(w.number) - 1}}"] if int(w.number) > 1 else []
-    resources: mem_mb=100, runtime=5
+    resources: mem_mb=1000, runtime=5
     params: seconds=lambda w: SECONDS[int(w.number) - 1]
     shell: "sleep {{params.seconds}}; touch {{output}}"
 """
@@ -51,7 +51,7 @@ def run(cluster: slurm.Cluster, folder: Path, workflow: str, *words: str) -> flo
     command = (str(Path(sys.executable).parent / "snakemake"), "--profile", str(REPOSITORY / "profiles/slurm"), *words)
     done = subprocess.run(command, cwd=folder, env=os.environ | cluster.environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+        raise SystemExit(f"{' '.join(command)} failed:\n{(done.stdout + done.stderr)[-3000:]}")
     return time.monotonic() - began
 
 

@@ -40,6 +40,7 @@ def mend() -> None:
     plugin.query_job_status = Watch(plugin.query_job_status)
     plugin.get_min_job_age = _Remembered(plugin.get_min_job_age)
     plugin.get_submit_command = Submissions(plugin.get_submit_command)
+    plugin.get_max_array_size = _Present(plugin.get_max_array_size, plugin.WorkflowError)
 
 
 @dataclass
@@ -91,6 +92,21 @@ class Watch:
         if self.looks[job] < GONE:
             return "REQUEUED"  # nothing that the executor knows, so it waits
         return "CANCELLED" if job in states else "UNKNOWN"  # where nobody knows, the manifest tells
+
+
+@dataclass
+class _Present:
+    """What the executor asks first of all; where there is no Slurm, the answer is what to do."""
+
+    ask: Callable[[], int]
+    error: type[Exception]
+
+    def __call__(self) -> int:
+        if shutil.which("sbatch") is None:
+            raise self.error(
+                "there is no Slurm here (sbatch is not found): run this on a login node of your cluster, or without --profile slurm"
+            )
+        return self.ask()
 
 
 @dataclass
