@@ -24,7 +24,7 @@ rule all:
     input: expand("made/{{number}}", number=range({jobs}))
 rule one:
     output: "made/{{number}}"
-    resources: mem_mb=1000, runtime=5
+    resources: mem_mb=1000, runtime=5, side_by_side=1
     group: "ones"
     shell: "touch {{output}}"
 """
