@@ -6,6 +6,8 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 LIBRARIES = ("matplotlib",)
 LINES = 6
 """How many lines have a colour of their own: the page defines --line0 to --line5, and --axis and --grid."""
+MOST = 400
+"""Points of a line that are drawn."""
 STYLES = ("-", "--", ":", "-.")
 
 # matplotlib knows no CSS, so it draws in colours that stand for the page's variables.
@@ -40,8 +44,8 @@ class Line:
     style: int = 0
 
 
-def curves(name: str, lines: Sequence[Line], x_label: str) -> str:
-    """Lines through their points as one <svg> element, the same bytes for the same points.
+def curves(name: str, lines: Sequence[Line], x_label: str = "") -> str:
+    """Lines through their points as one <svg> element, the same bytes for the same points; of a line with many, means of neighbours.
 
     `name` keeps the ids of several drawings on one page apart.
     """
@@ -54,7 +58,7 @@ def curves(name: str, lines: Sequence[Line], x_label: str) -> str:
         axes = figure.add_subplot()
         for line in lines:
             colour, style, dots = _LINES[line.colour % LINES], STYLES[line.style % len(STYLES)], "o" if len(line.points) < 40 else ""
-            drawn = axes.plot(*zip(*line.points, strict=True), label=line.label, linewidth=1.6, marker=dots, markersize=2.5)
+            drawn = axes.plot(*zip(*_thinned(line.points), strict=True), label=line.label, linewidth=1.6, marker=dots, markersize=2.5)
             drawn[0].set(color=colour, linestyle=style)
         axes.set_xlabel(x_label)
         axes.margins(x=0.02)
@@ -64,6 +68,15 @@ def curves(name: str, lines: Sequence[Line], x_label: str) -> str:
         if len(lines) > 1:
             axes.legend(frameon=False, ncols=2 if len(lines) <= LINES else 3)
         return _bare(figure, name)
+
+
+def _thinned(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
+    """No more points than a drawing can show: the means of as many neighbours each."""
+    if len(points) <= MOST:
+        return points
+    places = [round(part * len(points) / MOST) for part in range(MOST + 1)]
+    lots = [list(zip(*points[start:end], strict=True)) for start, end in pairwise(places)]
+    return [(fmean(xs), fmean(ys)) for xs, ys in lots]
 
 
 def _bare(figure: Figure, name: str) -> str:

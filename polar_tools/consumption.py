@@ -6,6 +6,7 @@ import resource
 import sys
 from pathlib import Path
 
+_LIMIT, _MEMORY = Path("/sys/fs/cgroup/memory.max"), Path("/proc/meminfo")
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -19,6 +20,17 @@ def peak_mb() -> int:
     except OSError:  # no Linux
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (2**20 if sys.platform == "darwin" else 2**10)
     return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM:"))
+
+
+def there_is_mb() -> int | None:
+    """The memory in MiB that this process may have: the machine's, or less where a cgroup (a container, a cluster's job) sets a limit."""
+    try:
+        lines = _MEMORY.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:  # no Linux
+        return None
+    machine = next(int(line.split()[1]) // 1024 for line in lines if line.startswith("MemTotal:"))
+    limit = _LIMIT.read_text(encoding="ascii").strip() if _LIMIT.is_file() else "max"
+    return min(machine, int(limit) // 2**20) if limit.isdigit() else machine
 
 
 def forget_peak() -> bool:

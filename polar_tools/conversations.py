@@ -292,4 +292,7 @@ def predict(
     written = pictures.continuations(model, processor, asked, {**generation, **stop})
     losses = pictures.losses(model, processor, shown)
     told = [asked_and_answered(config, row) for row in rows]
-    return [Prediction(*said, one.text, *loss, cut=one.cut) for said, one, loss in zip(told, written, losses, strict=True)]
+    return [
+        Prediction(*said, one.text, loss.loss, loss.tokens, loss.figures, cut=one.cut)
+        for said, one, loss in zip(told, written, losses, strict=True)
+    ]

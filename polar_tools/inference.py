@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -25,6 +25,19 @@ BATCH = 16
 ROWS = 128
 """Rows that are written together at most."""
 IGNORED = -100
+
+
+class Loss(NamedTuple):
+    """Of a row: its summed cross-entropy in nats, over how many tokens, and how many of these are the most probable where they stand."""
+
+    loss: float
+    tokens: int
+    right: int
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """As a prediction has them."""
+        return {"right_tokens": float(self.right)}
 
 
 def generate(
@@ -85,19 +98,19 @@ def _filling(model: PreTrainedModel, prompts: Sequence[list[int]], generation: M
     return fitting
 
 
-def reference_losses(model: PreTrainedModel, examples: Sequence[Mapping[str, list[int]]]) -> list[tuple[float, int]]:
-    """Summed cross-entropy in nats and number of trained tokens of each example (`input_ids`, `labels`), by a causal model."""
+def reference_losses(model: PreTrainedModel, examples: Sequence[Mapping[str, list[int]]]) -> list[Loss]:
+    """Summed cross-entropy in nats of the trained tokens of each example (`input_ids`, `labels`), by a causal model."""
 
-    def measured(batch: Sequence[int]) -> list[tuple[float, int]]:
+    def measured(batch: Sequence[int]) -> list[Loss]:
         ids, mask = _pad([examples[row]["input_ids"] for row in batch], 0)
         targets = _pad([examples[row]["labels"] for row in batch], IGNORED)[0]
         return losses(model, {"input_ids": ids, "attention_mask": mask}, targets)
 
-    return [(loss, tokens) for loss, tokens in _each("measuring losses", _ids(examples), measured)]
+    return [Loss(*found) for found in _each("measuring losses", _ids(examples), measured)]
 
 
-def losses(model: PreTrainedModel, inputs: Mapping[str, Any], labels: torch.Tensor) -> list[tuple[float, int]]:
-    """Summed cross-entropy in nats and number of trained tokens of each row of `inputs`; the head runs only where that is needed."""
+def losses(model: PreTrainedModel, inputs: Mapping[str, Any], labels: torch.Tensor) -> list[Loss]:
+    """Summed cross-entropy in nats of the trained tokens of each row of `inputs`; the head runs only where that is needed."""
     targets = labels[:, 1:].to(model.device)
     columns = targets.ne(IGNORED).any(0).nonzero().flatten()
     given, targets = {**_on(model, inputs), "logits_to_keep": columns}, targets[:, columns]
@@ -105,10 +118,10 @@ def losses(model: PreTrainedModel, inputs: Mapping[str, Any], labels: torch.Tens
     with torch.inference_mode():
         seen = None if head is None else head_loss.run(model, model.config, head, given, targets, kept)
         if seen is None:
-            found, counts, _ = _sums(model(**given).logits, targets)
-            return list(zip(found, counts, strict=True))
+            return _losses(model(**given).logits, targets)
         each = torch.zeros(kept.shape, device=kept.device).masked_scatter(kept, seen[1].losses)
-    return list(zip(each.sum(1).tolist(), kept.sum(1).tolist(), strict=True))
+        right = torch.zeros_like(kept).masked_scatter(kept, seen[1].best.eq(targets[kept]))
+    return [Loss(*found) for found in zip(each.sum(1).tolist(), kept.sum(1).tolist(), right.sum(1).tolist(), strict=True)]
 
 
 def _on(model: PreTrainedModel, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,18 +132,18 @@ def _on(model: PreTrainedModel, inputs: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def target_losses(model: PreTrainedModel, examples: Sequence[Mapping[str, list[int]]]) -> list[tuple[float, int]]:
+def target_losses(model: PreTrainedModel, examples: Sequence[Mapping[str, list[int]]]) -> list[Loss]:
     """The same of each target (`target_labels`), by an encoder-decoder that reads the source (`source_input_ids`)."""
 
-    def measured(batch: Sequence[int]) -> list[tuple[float, int]]:
+    def measured(batch: Sequence[int]) -> list[Loss]:
         ids, mask = _pad([examples[row]["source_input_ids"] for row in batch], 0)
         targets = _pad([examples[row]["target_labels"] for row in batch], IGNORED)[0].to(model.device)
         before = model.prepare_decoder_input_ids_from_labels(labels=targets)
         with torch.inference_mode():
             logits = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), decoder_input_ids=before).logits
-        return list(zip(*_sums(logits, targets)[:2], strict=True))
+        return _losses(logits, targets)
 
-    return [(loss, tokens) for loss, tokens in _each("measuring losses", _ids(examples, "source_input_ids"), measured)]
+    return [Loss(*found) for found in _each("measuring losses", _ids(examples, "source_input_ids"), measured)]
 
 
 def masked_losses(model: PreTrainedModel, examples: Sequence[Mapping[str, list[int]]]) -> list[tuple[float, int, list[int]]]:
@@ -165,6 +178,11 @@ def _sums(logits: torch.Tensor, targets: torch.Tensor) -> tuple[list[float], lis
     losses = torch.nn.functional.cross_entropy(logits.float().transpose(1, 2), targets, ignore_index=IGNORED, reduction="none")
     best = [row[kept].tolist() for row, kept in zip(logits.argmax(-1), there, strict=True)]
     return losses.sum(1).tolist(), there.sum(1).tolist(), best
+
+
+def _losses(logits: torch.Tensor, targets: torch.Tensor) -> list[Loss]:
+    right = (logits.argmax(-1).eq(targets) & targets.ne(IGNORED)).sum(1).tolist()
+    return [Loss(loss, tokens, found) for loss, tokens, found in zip(*_sums(logits, targets)[:2], right, strict=True)]
 
 
 def rewards(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sequences: Sequence[list[int]]) -> list[float]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from polar_tools.charts import Line
 
@@ -21,11 +22,22 @@ class Curve:
     evaluation: dict[str, Points]
 
 
-def read(file: Path) -> Curve:
-    """The curve in a metrics.jsonl."""
+def lines(file: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics.jsonl that are whole: the last of a training that runs, or was killed, may not be. Empty without the file."""
+    found = []
+    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            break
+    return found
+
+
+def curve(logged: Iterable[Mapping[str, Any]]) -> Curve:
+    """The curve in the lines of a metrics.jsonl."""
     train: Points = []
     evaluation: dict[str, Points] = {}
-    for line in map(json.loads, file.read_text(encoding="utf-8").splitlines()):
+    for line in logged:
         for name, value in line.items():
             if name == "loss":
                 train.append((line["step"], value))
@@ -34,14 +46,19 @@ def read(file: Path) -> Curve:
     return Curve(train, evaluation)
 
 
+def read(file: Path) -> Curve:
+    """The curve in a metrics.jsonl."""
+    return curve(lines(file))
+
+
 def drawn(curves: Mapping[str, Curve]) -> list[Line]:
     """A line a run, in its colour; what was looked at meanwhile is dashed, or dotted where there are several."""
-    lines = []
-    for number, (run, curve) in enumerate(curves.items()):
-        lines.append(Line(run, curve.train, number))
-        for place, (name, points) in enumerate(curve.evaluation.items()):
-            lines.append(Line(f"{run}, {name}", points, number, 1 + place))
-    return lines
+    made = []
+    for number, (run, one) in enumerate(curves.items()):
+        made.append(Line(run, one.train, number))
+        for place, (name, points) in enumerate(one.evaluation.items()):
+            made.append(Line(f"{run}, {name}", points, number, 1 + place))
+    return made
 
 
 def table(trainings: Mapping[str, Mapping[str, Path]]) -> str:

@@ -197,16 +197,16 @@ def refuse_cut(processor: ProcessorMixin, example: Example) -> None:
         raise DataError("max_length would cut tokens of its pictures off; raise it, or choose `on_too_long: drop`")
 
 
-def losses(model: PreTrainedModel, processor: ProcessorMixin, rows: Sequence[Row]) -> list[tuple[float, int]]:
-    """Summed cross-entropy in nats and number of trained tokens of each row, whose pictures `model` is shown."""
+def losses(model: PreTrainedModel, processor: ProcessorMixin, rows: Sequence[Row]) -> list[inference.Loss]:
+    """Summed cross-entropy in nats of the trained tokens of each row, whose pictures `model` is shown."""
     from polar_tools import inference
     from polar_tools.trainers.multimodal import labels
 
-    def some(rows: Sequence[Row]) -> list[tuple[float, int]]:
+    def some(rows: Sequence[Row]) -> list[inference.Loss]:
         whole = batch(processor, rows)
         return inference.losses(model, whole.inputs, labels(whole.examples, whole.inputs["input_ids"].shape[1]))
 
-    return [(loss, tokens) for found in each(rows, some) for loss, tokens in found]
+    return [inference.Loss(*loss) for found in each(rows, some) for loss in found]
 
 
 def continuations(

@@ -15,6 +15,8 @@ from polar_tools.metrics.base import Prediction
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
+    from polar_tools.inference import Loss
+
 ANSWERS = ("chosen", "rejected")
 COLUMNS = (("prompt", *ANSWERS), ANSWERS)
 WITH_PICTURES = (("prompt", *ANSWERS, "images"), (*ANSWERS, "images"))
@@ -292,7 +294,9 @@ def predict(
     """
     chosen, rejected = _losses(config, model, processor, features, rows)
     predictions = []
-    for (asked, better, worse), (loss, tokens), (other_loss, other_tokens) in zip(_shown(config, rows), chosen, rejected, strict=True):
+    for (asked, better, worse), (loss, tokens, _), (other_loss, other_tokens, _) in zip(
+        _shown(config, rows), chosen, rejected, strict=True
+    ):
         figures = {"chosen_logp": -loss, "rejected_logp": -other_loss, "chosen_tokens": tokens, "rejected_tokens": other_tokens}
         predictions.append(Prediction(asked, better, better if loss < other_loss else worse, loss, tokens, figures))
     return predictions
@@ -300,7 +304,7 @@ def predict(
 
 def _losses(
     config: Any, model: "PreTrainedModel", processor: Any, features: dict[str, Any], rows: Sequence[conversations.Row]
-) -> list[list[tuple[float, int]]]:
+) -> list[list["Loss"]]:
     """Summed cross-entropy in nats and number of tokens of all chosen answers, and of all rejected ones."""
     from polar_tools.inference import reference_losses
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import ValidationError
 
 from polar_tools import storage
-from polar_tools.config import Generation, Method, Metric
+from polar_tools.config import Generation, Method, Metric, ReportLanguage
 from polar_tools.dataset_config import Filter, RowExpectations, Split
 from polar_tools.errors import ConfigError, UserError
 from polar_tools.experiment import distributing
@@ -291,6 +291,7 @@ class ReportSpec(Spec):
     PAYLOAD = "index.html"
     stage: Literal["report"] = "report"
     project_name: str
+    report_language: ReportLanguage = "en"
     experiments: dict[str, Reported]
     comparisons: dict[str, PayloadPath] = {}
     """What was found where models were compared, by evaluation."""

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from polar_tools import advancement, lock, slurm
+from polar_tools import advancement, lock, slurm_jobs
 from polar_tools.advancement import Advancement
 from polar_tools.lock import Owner
 from polar_tools.plan import Plan
-from polar_tools.slurm import Job
+from polar_tools.slurm_jobs import Job
 
 LAST_LINES = 5
 """Of a log that tells of a failure."""
@@ -44,7 +44,7 @@ def of(plan: Plan, root: Path = Path()) -> list[Standing]:
     states = plan.states(root)
     if "to make" not in states.values():
         return [Standing(path, "done") for path in states]
-    queued = {(job.rule, job.wildcards): job for job in slurm.queue()}
+    queued = {(job.rule, job.wildcards): job for job in slurm_jobs.queue()}
     return [_standing(plan, root, path, states, queued) for path in states]
 
 
@@ -72,7 +72,7 @@ def _standing(plan: Plan, root: Path, path: str, states: dict[str, str], queued:
 
 def _killed(owner: Owner) -> str:
     """Why somebody is gone who left the lock behind."""
-    why = slurm.ending(owner.job) if owner.job else None
+    why = slurm_jobs.ending(owner.job) if owner.job else None
     return f"{owner} was killed: {why or 'by a signal, for want of memory, or with its machine'}"
 
 

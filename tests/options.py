@@ -36,10 +36,10 @@ experiments:
 QUICK = {"max_steps": 2, "per_device_train_batch_size": 2, "logging_steps": 1, "learning_rate": 1e-2}
 
 
-def render(folder: Path, assets: Path) -> None:
+def render(folder: Path, assets: Path, config: str = CONFIG) -> None:
     """All that comes before a training, in `folder`."""
     shutil.copytree(assets / "assets", folder / "assets")
-    (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
+    (folder / "config.yaml").write_text(config, encoding="utf-8")
     with contextlib.chdir(folder):
         plan = Plan(configs.load(Path("config.yaml")))
         plan.settle()

@@ -1,5 +1,6 @@
 """Files that are generated say what the code says; `pytest tests/test_generated.py --fix` writes them."""
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -11,8 +12,9 @@ from click import Context
 from click.testing import CliRunner
 from jsonschema import Draft7Validator
 
-from polar_tools import config, reference
+from polar_tools import config, discovery, reference
 from polar_tools.cli import group
+from polar_tools.exhibits.chain import first_line
 from tests import tiny, tree
 
 FIX = "pytest tests/test_generated.py --fix"
@@ -36,11 +38,39 @@ def readme() -> str:
     return f"{before}<!-- tree -->\n{tree.render(tiny.REPOSITORY)}\n<!-- /tree -->{rest.partition('<!-- /tree -->')[2]}"
 
 
+def diagnosis_page() -> str:
+    """Every diagnosis in its own words, with the names of figures where they would stand."""
+
+    def plain(text: str) -> str:
+        return re.sub(r"\{(\w+)[^{}]*\}", r"⟨\1⟩", text.replace("{{", "\0").replace("}}", "\1")).replace("\0", "{").replace("\1", "}")
+
+    found = {name: module.WORDS["en"] for name, module in discovery.modules("diagnosis").items()}
+    parts = [
+        f"## {words.title}\n\n`{name}`: {first_line(discovery.load('diagnosis', name).__doc__)}\n\n"
+        f"- **Symptom**: {plain(words.symptom)}\n- **Likely cause**: {plain(words.cause)}\n- **What to change**: {plain(words.change)}\n"
+        for name, words in found.items()
+    ]
+    return "\n".join([DIAGNOSIS.format(fix=FIX), *parts])
+
+
+DIAGNOSIS = """\
+# What goes wrong in a training, and what mends it
+
+Generated from `polar_tools/diagnosis/`, a file a diagnosis; `{fix}` writes it anew.
+
+`polar-tools diagnose EXPERIMENT` reads the curves, records and predictions of trainings for all of it, also while one runs or after it
+failed; `--json` gives the figures that a finding rests on, `--language ko` tells it in Korean. The same findings stand on the report's
+pages ([report.md](report.md)). Nothing here ends a training: these are the readings of a practitioner, not laws. What ⟨stands so⟩ is
+a figure of the run.
+"""
+
+
 GENERATED = {
     "README.md": readme,
     "workflow/schemas/config.schema.json": reference.config_schema,
     "config/README.md": reference.config_page,
     "docs/cli.md": cli_page,
+    "docs/diagnosis.md": diagnosis_page,
 }
 
 

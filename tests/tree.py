@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 SILENT = {
+    "docs/pictures/report.png": "the overview of a report",
     ".ci/run": "what CI runs",
     ".dvc/.gitignore": "what of DVC's own is not tracked",
     ".dvc/config": "DVC's settings",
@@ -17,7 +18,16 @@ SILENT = {
     "config/examples/shapes/data/sharegpt.jsonl": "dialogues by turns",
     "config/examples/shapes/data/triplets.jsonl": "questions, answers and what is none",
     "polar_tools/py.typed": "type hints are shipped",
-    "polar_tools/stages/report.html.jinja": "the report's page",
+    "polar_tools/stages/report.html.jinja": "the report's overview",
+    "polar_tools/stages/experiment.html.jinja": "the report's page of an experiment",
+    "polar_tools/stages/report_frame.html.jinja": "what both have around them",
+    "polar_tools/stages/report_parts.html.jinja": "what both show",
+    "polar_tools/stages/report.css": "how both look",
+    "polar_tools/stages/report.js": "tables that sort, colours that are chosen",
+    "workflow/report/workflow.rst": "what stands over Snakemake's report",
+    "workflow/report/overview.rst": "the caption of the overview",
+    "workflow/report/experiment.rst": "the caption of an experiment's page",
+    "workflow/report/figures.rst": "the caption of figures for programs",
     "polar_tools/stages/prepare.html.jinja": "the page of a dataset",
     "polar_tools/stages/overlap.html.jinja": "the page of a training set and an evaluation",
     "polar_tools/stages/tokenize.html.jinja": "the page of an experiment's tokens, with the X-ray of the loss mask",
@@ -39,6 +49,7 @@ FOLDERS = {
     "config/examples/shapes": "one a shape of data",
     "config/examples/shapes/data": "rows of our own, where no registry has any of that shape",
     "docs": "documentation",
+    "docs/pictures": "what pages look like",
     "examples": "programs to begin from",
     "envs": "pinned versions",
     "profiles": "how Snakemake runs",
@@ -49,6 +60,7 @@ FOLDERS = {
     "tests/unit": "one module at a time",
     "tests/workflow": "the DAG, dry and for real",
     "workflow": "the rules of the Snakefile",
+    "workflow/report": "captions in `snakemake --report`",
     "workflow/rules": "one rule a file, one stage each",
     "workflow/schemas": "generated",
 }

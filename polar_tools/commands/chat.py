@@ -29,7 +29,7 @@ def command(**given: Any) -> None:
 
     with found(**given) as made, contextlib.chdir(made.root):
         talk = answering.Chat(made)
-        lines, alone = click.get_text_stream("stdin"), sys.stdin.isatty()
+        lines, alone = sys.stdin, sys.stdin.isatty()
         if alone:
             click.echo(HELP if talk.has_turns else f"{HELP}; this model has no turns: each line stands for itself", err=True)
         while (line := _asked(lines, alone)) is not None:

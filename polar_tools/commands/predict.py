@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -81,13 +82,12 @@ def command(source: str, output: Path | None, columns: tuple[str, ...], **given:
     """
     from polar_tools import answering
 
-    stream = click.get_text_stream("stdin")
     named, target = dict(options.pairs(columns, "NAME=COLUMN")), None if output is None else output.resolve()
     with found(**given) as made, contextlib.ExitStack() as stack:
         rows = (
-            list(answering.read(source, stream, named, made.columns))
+            list(answering.read(source, sys.stdin, named, made.columns))
             if source != "-"
-            else answering.read(source, stream, named, made.columns)
+            else answering.read(source, sys.stdin, named, made.columns)
         )
         file = stack.enter_context(target.open("w", encoding="utf-8")) if target is not None else None
         stack.enter_context(contextlib.chdir(made.root))

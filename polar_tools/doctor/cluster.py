@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from polar_tools import slurm
+from polar_tools import slurm_jobs
 from polar_tools.doctor.base import Asked, Finding
 
 SECONDS = 45
@@ -142,7 +142,7 @@ def _table(*command: str) -> list[list[str]]:
     return [line.split("|") for line in done.stdout.splitlines()] if done else []
 
 
-def _run(*command: str, seconds: float = slurm.SECONDS) -> subprocess.CompletedProcess[str] | None:
+def _run(*command: str, seconds: float = slurm_jobs.SECONDS) -> subprocess.CompletedProcess[str] | None:
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
     except (OSError, subprocess.TimeoutExpired):

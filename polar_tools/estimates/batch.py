@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from polar_tools import discovery
@@ -47,15 +47,26 @@ class Batch:
     padded: bool
     written: int | None = None
     """Tokens of each that a decoder writes, where an encoder reads the others."""
+    parts: int = 1
+    """Processes among which the tokens of each are divided (`sequence_parallel_size`)."""
 
     @property
     def tokens(self) -> int:
-        """Tokens of all sequences, with what fills them up."""
-        return self.sequences * self.length
+        """Tokens of all sequences, with what fills them up, as one process has them."""
+        return self.sequences * math.ceil(self.length / self.parts)
 
 
 def largest(config: Config, rows: Rows, micro: int) -> Batch:
-    """The batch of `micro` rows in which the longest row is."""
+    """The batch of `micro` rows in which the longest row is, in the process that has most to do with it."""
+    found, parts = _whole(config, rows, micro), config.sequence_parallel_size
+    if parts == 1:
+        return found
+    share = math.ceil(found.length / parts)  # all that is trained on may be in one part
+    return replace(found, columns=min(found.columns, share), trained=min(found.trained, found.sequences * share), padded=False, parts=parts)
+
+
+def _whole(config: Config, rows: Rows, micro: int) -> Batch:
+    """The same where one process has all of it."""
     told: dict[str, Any] = config.model_dump(include={"packing", "block_size", "max_completion_length"})
     size = told.get("block_size") or (config.max_length if told.get("packing") else None)
     if size is not None:
@@ -105,6 +116,10 @@ def _length(batch: Batch, stack: Stack) -> int:
     return batch.written if batch.written is not None and stack.family.endswith("-decoder") else batch.length
 
 
+STASHED = 5
+"""Layers whose activations are on the device at a time where the others wait in the host's memory (trl's OffloadActivations)."""
+
+
 @dataclass(frozen=True)
 class Kept:
     """What all layers keep for a batch, in bytes."""
@@ -116,25 +131,44 @@ class Kept:
     """The most of one layer."""
     blocks: tuple[tuple[float, float], ...]
     """The whole as tensors: how many, and the bytes of each."""
+    moved: float = 0.0
+    """What waits in the host's memory instead (`activation_offloading`)."""
 
 
 def layers(config: Config, model: Architecture, batch: Batch) -> Kept:
-    """What the layers of `model` keep for `batch`."""
-    mixed = config.bf16 or config.fp16
-    how = ("fused" if config.gpus and config.attn_implementation == "sdpa" else config.attn_implementation, batch.padded)
-    precision, size = "autocast" if mixed else config.dtype, activations.BYTES[config.dtype]
-    lengths = [(stack, _length(batch, stack)) for stack in model.stacks]
-    each = [(stack, activations.kept(stack, batch.sequences * length, length, *how, precision)) for stack, length in lengths]
+    """What the layers of `model` keep for `batch`. Feed-forward layers that work in slices keep nothing, and make a slice again."""
+    mixed, tiles = config.bf16 or config.fp16, config.tiled_mlp_num_shards
+    size = activations.BYTES[config.dtype]
+    each = [(stack, _of_layer(config, stack, batch, 0.0 if tiles else 1.0)) for stack in model.stacks]
     sums = [(stack, sum(count * one for count, one in blocks)) for stack, blocks in each]
+    most = [sum(count * one for count, one in _of_layer(config, stack, batch, 1 / (tiles or 1))) for stack in model.stacks]
     ends = 3.0 * batch.tokens * model.hidden * size
     casts = 2.0 * (model.parameters - model.embeddings) if mixed and config.dtype == "float32" else 0.0  # of weights, for a step
-    passes = APART.get(config.method, 1)
+    passes, here = APART.get(config.method, 1), _share_here(config, model)
+    whole = sum(stack.layers * kept for stack, kept in sums)
+    inputs = sum(stack.layers * batch.tokens * stack.hidden for stack in model.stacks) * size
     return Kept(
-        whole=sum(stack.layers * kept for stack, kept in sums) + ends + casts,
-        inputs=sum(stack.layers * batch.tokens * stack.hidden for stack in model.stacks) * size + ends + casts,
-        layer=max(kept for _, kept in sums),
+        whole=whole * here + ends + casts,
+        inputs=inputs * here + ends + casts,
+        layer=max(most),
         blocks=tuple((stack.layers * count * passes, one / passes) for stack, blocks in each for count, one in blocks),
+        moved=(1 - here) * (inputs if config.activation_checkpointing else whole),
     )
+
+
+def _of_layer(config: Config, stack: Stack, batch: Batch, inner: float) -> list[tuple[float, float]]:
+    """What one layer keeps, as tensors, with this share of what its feed-forward layer makes."""
+    kernel = "fused" if config.gpus and config.attn_implementation == "sdpa" else config.attn_implementation
+    length = _length(batch, stack)
+    sized = replace(stack, inner=math.ceil(stack.inner * inner))
+    precision = "autocast" if config.bf16 or config.fp16 else config.dtype
+    return activations.kept(sized, batch.sequences * math.ceil(length / batch.parts), length, kernel, batch.padded, precision)
+
+
+def _share_here(config: Config, model: Architecture) -> float:
+    """How much of what layers keep is on the device."""
+    count = sum(stack.layers for stack in model.stacks)
+    return min(1.0, STASHED / max(count, 1)) if config.activation_offloading and config.gpus else 1.0
 
 
 def cache(config: Config, model: Architecture, rows: Rows) -> float:

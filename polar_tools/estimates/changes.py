@@ -68,7 +68,15 @@ def _given(config: Experiment) -> Fields:
 
 def _options(config: Experiment) -> list[list[Fields]]:
     """Kinds of changes, those first that leave what is learnt as it is; of each kind the mildest first."""
-    kinds = [_checkpointing(config), _batches(config), _stages(config), _unseen(config), _adapters(config), _lengths(config)]
+    kinds = [
+        _checkpointing(config),
+        _batches(config),
+        _stages(config),
+        _parts(config),
+        _unseen(config),
+        _adapters(config),
+        _lengths(config),
+    ]
     return [kind for kind in map(list, kinds) if kind]
 
 
@@ -90,6 +98,13 @@ def _stages(config: Experiment) -> Iterator[Fields]:
     if "deepspeed" in type(config).model_fields and config.gpus:
         for preset in ("zero1", "zero2", "zero3", "zero2-offload", "zero3-offload"):
             yield {"deepspeed": preset}
+
+
+def _parts(config: Experiment) -> Iterator[Fields]:
+    """Rows divided among the processes that there are, with as many more batches summed."""
+    for size in range(2, config.data_parallel_size + 1):
+        if config.data_parallel_size % size == 0 and config.sequence_parallel_size == 1:
+            yield {"sequence_parallel_size": size, "gradient_accumulation_steps": config.gradient_accumulation_steps * size}
 
 
 def _unseen(config: Experiment) -> Iterator[Fields]:

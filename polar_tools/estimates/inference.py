@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 LIBRARIES = 520.0
 """MiB of Python with torch and transformers."""
-AT_A_TIME = 16
-"""Rows that go through a model together (inference.py)."""
+AT_A_TIME, WRITTEN = 16, 128
+"""Rows that go through a model together, and those that are written together at most (inference.py)."""
+FEW, ROOM = 4096, 64
+"""Tokens that are written together in any case, and columns that a cache has behind them (decoding.py)."""
+WRITING = ("sft", "seq2seq", "multimodal", "grpo", "rloo", "ppo")
+"""Methods whose models write where they are measured."""
 LAYERS = 2
 """Layers whose states are held at a time: one is made of the other."""
 
@@ -32,7 +36,10 @@ def needs(config: Config, model: Architecture, rows: Rows, generation: Generatio
     length = rows.longest + (generation.max_new_tokens if generation else 0)
     batch = Batch(count, count, length, min(length, rows.trained_longest), min(count, AT_A_TIME) * rows.trained_longest, True)
     head = 0.0 if batches.head(config) == "none" else activations.answer_logits(count, batch.columns, batch.trained, model.words, width)
-    cache = sum(2.0 * stack.layers * batch.tokens * stack.key for stack in model.stacks) if generation else 0.0
+    kept = sum(2.0 * stack.layers * stack.key for stack in model.stacks)
+    cache = kept * batch.tokens if generation else 0.0
+    if generation and config.method in WRITING:
+        cache = kept * _written(rows, length, generation.num_beams, max(FEW, whole / (kept * width)))
     memory = Memory(
         libraries=CUDA if config.gpus else LIBRARIES,
         weights=whole / MIB,
@@ -41,6 +48,12 @@ def needs(config: Config, model: Architecture, rows: Rows, generation: Generatio
         cache=cache * width / MIB,
     )
     return Needs(memory, memory.total if config.gpus == 0 else LIBRARIES + whole / MIB)
+
+
+def _written(rows: Rows, length: int, beams: int, fitting: float) -> float:
+    """Tokens that are written together, where as many as are `fitting` have a cache as large as the weights."""
+    most = max(fitting / beams, AT_A_TIME * length)
+    return min(max(1, rows.count), WRITTEN, most / length) * (length + ROOM) * beams
 
 
 def operations(model: Architecture, rows: float, mean: float, generation: Generation | None) -> float:

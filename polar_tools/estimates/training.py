@@ -115,7 +115,8 @@ def needs(config: Config, model: Architecture, rows: Rows, sharding: Sharding, p
         device = _plus(fullest, libraries=LIBRARIES)
         return Needs(device, device.total * sharding.here + state.moved)
     device = _plus(fullest, libraries=CUDA, slack=SPARE_ON_GPU * fullest.total)
-    return Needs(device, (LIBRARIES + state.whole / MIB) * sharding.here + state.moved)
+    waiting = batches.layers(config, model, batch).moved / MIB
+    return Needs(device, (LIBRARIES + state.whole / MIB + waiting) * sharding.here + state.moved)
 
 
 def _state(config: Config, model: Architecture, sharding: Sharding) -> _State:

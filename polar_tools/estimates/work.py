@@ -27,7 +27,7 @@ class Work:
 
 
 def of(config: Config, model: Architecture, rows: Rows, world: int) -> Work:
-    """The work of a training over `world` processes."""
+    """The work of a training over `world` processes, of which some may share their rows."""
     told: dict[str, Any] = config.model_dump(
         include={"packing", "block_size", "num_generations", "max_completion_length", "num_ppo_epochs"}
     )
@@ -35,7 +35,7 @@ def of(config: Config, model: Architecture, rows: Rows, world: int) -> Work:
     count, mean = (rows.count, rows.mean) if size is None else (math.ceil(rows.tokens / size), min(float(size), rows.tokens))
     count *= told.get("num_generations") or 1
     written = told["max_completion_length"] if config.method in batches.WRITING else 0
-    batch = config.per_device_train_batch_size * config.gradient_accumulation_steps * world
+    batch = config.per_device_train_batch_size * config.gradient_accumulation_steps * world // config.sequence_parallel_size
     epoch = max(1, math.ceil(count / batch))
     steps = config.max_steps if config.max_steps > 0 else math.ceil(epoch * config.num_train_epochs)
     seen = steps * min(batch, count)

@@ -43,6 +43,8 @@ class Distributing(Loading):
 
     ENGINES: ClassVar[tuple[str, ...]] = ("ddp", "deepspeed", "fsdp")
     """What a method can be trained by over several processes."""
+    DIVIDES_ROWS: ClassVar[bool] = False
+    """Whether several processes can train a method on parts of the same rows."""
 
     nodes: PositiveInt = 1
     """Machines. The same command runs on each of them; a step trains on the rows of all (docs/distributed.md)."""
@@ -68,6 +70,9 @@ class Distributing(Loading):
     """Elements that the optimizer takes at a time; of zero3."""
     fsdp: bool = False
     """Divide weights, gradients and the optimizer's state among the GPUs by PyTorch's FSDP2."""
+    sequence_parallel_size: PositiveInt = 1
+    """Divide the tokens of each row among so many processes, for rows whose activations don't fit on one device (Ulysses, Jacobs et al.
+    2023). They train on the same rows, so that a step has so many times fewer; they share the heads of attention."""
 
     @property
     def processes_per_node(self) -> int:
@@ -78,6 +83,11 @@ class Distributing(Loading):
     def world_size(self) -> int:
         """The processes of all nodes."""
         return self.nodes * self.processes_per_node
+
+    @property
+    def data_parallel_size(self) -> int:
+        """How many batches a step takes at a time: one a process, or for those that share rows."""
+        return self.world_size // self.sequence_parallel_size
 
     @property
     def is_distributed(self) -> bool:
@@ -120,6 +130,20 @@ class Distributing(Loading):
         return self
 
     @model_validator(mode="after")
+    def _rows_can_be_divided(self) -> Self:
+        size, kernel = self.sequence_parallel_size, self.attn_implementation
+        if size > 1 and self.world_size % size:
+            raise ValueError(
+                f"sequence_parallel_size: {size} processes are to share rows, but there {'is' if self.world_size == 1 else 'are'} "
+                f"{self.world_size}; set `gpus` (or, on a CPU, `nproc_per_node`) to {size} or a multiple of it"
+            )
+        if size > 1 and kernel == "eager":
+            raise ValueError(
+                "attn_implementation: eager attention can't be divided by `sequence_parallel_size`; sdpa can, or flash_attention_2"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _deepspeed_reads_what_it_is_given(self) -> Self:
         name, sizes = self.deepspeed, [*SIZES]
         if name is not None and name not in PRESETS and not name.endswith(".json"):
@@ -140,7 +164,7 @@ class Distributing(Loading):
 def settings(config: Any) -> dict[str, Any]:
     """DeepSpeed's whole configuration for an experiment, with nothing left `auto` that the experiment says."""
     own = {} if config.own_deepspeed is None else _read(config.own_deepspeed)
-    made = _joined(own, _wanted(config, own))
+    made = _joined(own, _wanted(config, own, config.world_size))  # it counts each process, also of those that share rows
     made["zero_optimization"] = dict(config.zero)
     if config.zero.get("stage") == 3:  # else nothing could be saved but the parts
         made["zero_optimization"]["stage3_gather_16bit_weights_on_model_save"] = True
@@ -159,20 +183,20 @@ def refuse_contradiction(config: Any) -> None:
         raise ConfigError(f"deepspeed: {file} says `optimizer.type`: {kind}, the experiment says `optim`: {config.optim}")
     wrong = [
         f"deepspeed: {file} says `{place}`: {json.dumps(there)}, the experiment says `{FIELDS[place]}`: {json.dumps(ours)}"
-        for place, ours in _leaves(_wanted(config, own))
+        for place, ours in _leaves(_wanted(config, own, config.data_parallel_size))
         if (there := _at(own, place)) not in (None, "auto", ours)
     ]
     if wrong:
         raise ConfigError("\n".join(wrong))
 
 
-def _wanted(config: Any, own: dict[str, Any]) -> dict[str, Any]:
-    """What the fields of an experiment say, by DeepSpeed's names; of an optimizer only where `own` has one."""
+def _wanted(config: Any, own: dict[str, Any], processes: int) -> dict[str, Any]:
+    """What the fields of an experiment say, by DeepSpeed's names, over so many processes; of an optimizer only where `own` has one."""
     rows, batches = config.per_device_train_batch_size, config.gradient_accumulation_steps
     wanted = {
         "train_micro_batch_size_per_gpu": rows,
         "gradient_accumulation_steps": batches,
-        "train_batch_size": rows * batches * config.world_size,
+        "train_batch_size": rows * batches * processes,
         "gradient_clipping": config.max_grad_norm,
         "bf16": {"enabled": config.bf16},
         "fp16": {"enabled": config.fp16},

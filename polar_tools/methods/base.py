@@ -88,6 +88,9 @@ class Config(Running, Optimizing, Adapting, Distributing, Material):
             able = [name for name, method in discovery.modules("methods").items() if self.engine in method.Config.ENGINES]
             other = f" (it can over several processes without {field})" if self.ENGINES else ", only in one process"
             raise ValueError(f"{field}: `{self.method}` can't be trained so{other}; these can: {', '.join(able)}")
+        if self.sequence_parallel_size > 1 and not self.DIVIDES_ROWS:
+            able = [name for name, method in discovery.modules("methods").items() if method.Config.DIVIDES_ROWS]
+            raise ValueError(f"sequence_parallel_size: `{self.method}` can't be trained on parts of rows; these can: {', '.join(able)}")
         if not self.do_train:
             raise ValueError(f"{field}: without `do_train` there is nothing to divide; leave it out")
         divided = self.deepspeed is not None or self.fsdp

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import PositiveInt
 
@@ -23,6 +23,8 @@ ALIASES = ("clm", "causallm", "default")
 class Config(base.Config):
     """Fields of `causal_lm`."""
 
+    DIVIDES_ROWS: ClassVar[bool] = True
+
     method: Literal["causal_lm"] = "causal_lm"
     block_size: Loaded[PositiveInt | None] = None
     """Train on blocks of so many tokens, cut out of all documents one behind the other, rather than on a document a row.
@@ -37,7 +39,7 @@ class Config(base.Config):
 COLUMNS = (("text",),)
 MODEL_CLASS = "AutoModelForCausalLM"
 TASK_TYPE = "CAUSAL_LM"
-METRICS = ("loss",)
+METRICS = ("loss", "token_accuracy")
 CHECKS = ("accumulation", "save_load")
 TRAINS_ON = "tokens"
 features = base.features
@@ -78,10 +80,10 @@ def build_trainer(
     """trl's SFTTrainer on rows that are already tokens, or on blocks of them."""
     from trl import SFTConfig
 
-    from polar_tools.trainers.answer_loss import AnswerLossTrainer
+    from polar_tools.trainers.sequence_parallel import trainer_class
 
     args = base.arguments(SFTConfig, config, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, **run)
-    return AnswerLossTrainer(
+    return trainer_class(config.sequence_parallel_size)(
         model=model,
         args=args,
         train_dataset=_blocks(train, config.block_size),
@@ -110,14 +112,15 @@ def predict(
     generation: dict[str, Any],
 ) -> list[Prediction]:
     """The loss of each document, block by block where it is longer than `block_size`. Nothing is written: there is no prompt."""
-    from polar_tools.inference import reference_losses
+    from polar_tools.inference import Loss, reference_losses
 
     examples = base.fitted(config, fit, render(config, processor, features, rows))
     pieces = [(place, piece) for place, example in enumerate(examples) for piece in _pieces(example, config.block_size)]
-    sums = [(0.0, 0)] * len(rows)
-    for (place, _), (loss, tokens) in zip(pieces, reference_losses(model, [piece for _, piece in pieces]), strict=True):
-        sums[place] = sums[place][0] + loss, sums[place][1] + tokens
-    return [Prediction("", str(row["text"]), None, loss, tokens) for row, (loss, tokens) in zip(rows, sums, strict=True)]
+    sums = [Loss(0.0, 0, 0)] * len(rows)
+    for (place, _), found in zip(pieces, reference_losses(model, [piece for _, piece in pieces]), strict=True):
+        so_far = sums[place]
+        sums[place] = Loss(so_far.loss + found.loss, so_far.tokens + found.tokens, so_far.right + found.right)
+    return [Prediction("", str(row["text"]), None, one.loss, one.tokens, one.figures) for row, one in zip(rows, sums, strict=True)]
 
 
 def _pieces(example: base.Example, size: int | None) -> Iterator[base.Example]:

@@ -128,5 +128,5 @@ def predict(
     losses = reference_losses(model, render(config, processor, features, rows))
     return [
         Prediction(*conversations.asked_and_answered(config, row), None, loss, tokens, {"logp": -loss, "label": float(row["label"])})
-        for row, (loss, tokens) in zip(rows, losses, strict=True)
+        for row, (loss, tokens, _) in zip(rows, losses, strict=True)
     ]

@@ -39,7 +39,7 @@ class Config(conversations.Prompts, base.Config):
 COLUMNS = (("messages",), ("prompt", "completion"), ("image", "text"), ("messages", "images"), ("prompt", "completion", "images"))
 MODEL_CLASS = "AutoModelForImageTextToText"
 TASK_TYPE = "CAUSAL_LM"
-METRICS = ("rouge", "length", "unfinished", "repetition", "loss")
+METRICS = ("rouge", "length", "unfinished", "repetition", "loss", "token_accuracy")
 CHECKS = ("accumulation", "save_load", "same_ids", "mask")
 TRAINS_ON = "rows"
 features = base.features

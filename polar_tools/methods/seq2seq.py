@@ -52,7 +52,7 @@ class Config(base.Config):
 COLUMNS = (("document", "summary"), ("prompt", "completion"))
 MODEL_CLASS = "AutoModelForSeq2SeqLM"
 TASK_TYPE = "SEQ_2_SEQ_LM"
-METRICS = ("rouge", "length", "unfinished", "repetition", "loss")
+METRICS = ("rouge", "length", "unfinished", "repetition", "loss", "token_accuracy")
 CHECKS = ("accumulation", "save_load", "same_ids")
 TRAINS_ON = "tokens"
 features = base.features
@@ -209,6 +209,8 @@ def predict(
     written = generate(model, processor, [example["source_input_ids"] for example in examples], generation)
     source, target = _columns(rows[0])
     return [  # NFC, for tokenizers that drop accents take Hangul apart too
-        Prediction(str(row[source]), str(row[target]), unicodedata.normalize("NFC", one.text), loss, tokens, cut=one.cut)
-        for row, one, (loss, tokens) in zip(rows, written, target_losses(model, examples), strict=True)
+        Prediction(
+            str(row[source]), str(row[target]), unicodedata.normalize("NFC", one.text), loss.loss, loss.tokens, loss.figures, cut=one.cut
+        )
+        for row, one, loss in zip(rows, written, target_losses(model, examples), strict=True)
     ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import model_validator
 
 from polar_tools import conversations, marks, pictures
+from polar_tools.errors import ConfigError
 from polar_tools.methods import base
 from polar_tools.metrics.base import Prediction
 
@@ -21,6 +22,8 @@ ALIASES = ("instruct",)
 
 class Config(conversations.Fields, base.Config):
     """Fields of `sft`."""
+
+    DIVIDES_ROWS: ClassVar[bool] = True
 
     method: Literal["sft"] = "sft"
     packing: bool = False
@@ -41,13 +44,20 @@ class Config(conversations.Fields, base.Config):
         if self.packing and self.max_length is None:
             raise ValueError("packing needs `max_length`: rows are put together up to it")
         self._needs(["padding_free"], not self.packing, "`packing: false`: packed rows are never filled up")
+        if self.sequence_parallel_size > 1 and self.padding_free:
+            raise ValueError("padding_free: rows behind each other can't be divided by `sequence_parallel_size`; leave one of them")
+        if self.sequence_parallel_size > 1 and self.packing and self.packing_strategy != "wrapped":
+            raise ValueError(
+                "packing: rows that don't see each other can't be divided by `sequence_parallel_size`; leave one of them, or set "
+                "`packing_strategy: wrapped`"
+            )
         return self
 
 
 COLUMNS = (("messages",), ("prompt", "completion"), ("text",), ("messages", "images"), ("prompt", "completion", "images"))
 MODEL_CLASS = "AutoModelForCausalLM"
 TASK_TYPE = "CAUSAL_LM"
-METRICS = ("rouge", "length", "unfinished", "repetition", "loss")
+METRICS = ("rouge", "length", "unfinished", "repetition", "loss", "token_accuracy")
 CHECKS = ("packing", "accumulation", "save_load", "same_ids", "mask")
 TRAINS_ON = "tokens"
 features = base.features
@@ -83,15 +93,17 @@ def build_trainer(
     """trl's SFTTrainer on rows that are already tokens, packed if `config` says so, or, with pictures, on batches that are made of rows."""
     from trl import SFTConfig
 
-    from polar_tools.trainers.answer_loss import AnswerLossTrainer
     from polar_tools.trainers.flattening import flattening
     from polar_tools.trainers.multimodal import Collator
+    from polar_tools.trainers.sequence_parallel import trainer_class
 
     collator = None
     if pictures.shown_by(processor):
+        if config.sequence_parallel_size > 1:
+            raise ConfigError("sequence_parallel_size: rows with pictures can't be divided; leave it out")
         run["remove_unused_columns"] = False
         collator = Collator(partial(conversations.encoded, config, processor), config.max_length)
-    made = AnswerLossTrainer(
+    made = trainer_class(config.sequence_parallel_size)(
         model=model,
         args=base.arguments(SFTConfig, config, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, **run),
         train_dataset=_packed(config, train, run["seed"]),
@@ -100,7 +112,7 @@ def build_trainer(
         data_collator=collator,
         callbacks=callbacks,
     )
-    if config.padding_free is None and not config.packing:
+    if config.padding_free is None and not config.packing and config.sequence_parallel_size == 1:
         made.data_collator = flattening(model, made.data_collator)
     return made
 
@@ -136,8 +148,8 @@ def predict(
     plain = conversations.columns(config, rows[0]) == ["text"]
     written = [(None, None)] * len(rows) if plain else generate(model, processor, prompts, {**generation, **stop})
     return [
-        Prediction(*conversations.asked_and_answered(config, row), text, loss, tokens, cut=cut)
-        for row, (text, cut), (loss, tokens) in zip(rows, written, losses, strict=True)
+        Prediction(*conversations.asked_and_answered(config, row), text, loss.loss, loss.tokens, loss.figures, cut=cut)
+        for row, (text, cut), loss in zip(rows, written, losses, strict=True)
     ]
 
 

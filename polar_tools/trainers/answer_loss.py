@@ -28,6 +28,8 @@ class AnswerLossTrainer(SFTTrainer):
         targets = inputs["labels"][:, 1:]
         trained = targets.ne(-100)
         columns = trained.any(0).nonzero().flatten()
+        if not len(columns):  # a part of a row that trains on nothing, but has its share in the others' attention
+            columns = columns.new_zeros(1)
         given = {key: value for key, value in inputs.items() if key != "labels"}
         given |= {"use_cache": False, "logits_to_keep": columns, **({"output_router_logits": True} if self.aux_loss_enabled else {})}
         targets, kept = targets[:, columns], trained[:, columns]
@@ -63,7 +65,7 @@ class AnswerLossTrainer(SFTTrainer):
     def _note(self, found: head_loss.Found, targets: torch.Tensor) -> None:
         """Keep what trl's own loss keeps for the next line of the log: entropy and token accuracy."""
         sums = torch.stack([found.entropy, found.best.eq(targets).sum(), found.losses.new_tensor(len(targets))])
-        entropy, correct, tokens = self.accelerator.gather_for_metrics(sums[None].float()).sum(0).tolist()
+        entropy, correct, tokens = self.accelerator.gather(sums[None].float()).sum(0).tolist()
         noted = self._metrics["train" if self.model.training else "eval"]
         noted["entropy"].append(entropy / max(tokens, 1))
         noted["mean_token_accuracy"].append(correct / max(tokens, 1))

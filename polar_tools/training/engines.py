@@ -91,7 +91,8 @@ class Engine(TrainerCallback):
 def described(config: Config) -> dict[str, Any]:
     """The processes and the engine that a config asks for."""
     stage = {"zero_stage": config.zero.get("stage", 0)} if config.deepspeed else {}
-    return {"world_size": config.world_size, "engine": NAMES.get(config.engine or ""), **stage}
+    shared = {"sequence_parallel_size": config.sequence_parallel_size} if config.sequence_parallel_size > 1 else {}
+    return {"world_size": config.world_size, "engine": NAMES.get(config.engine or ""), **stage, **shared}
 
 
 def seen(trainer: Trainer) -> dict[str, Any]:
@@ -101,13 +102,15 @@ def seen(trainer: Trainer) -> dict[str, Any]:
     classes = {cls.__name__ for cls in type(wrapped).__mro__}
     engine = next((name for name in (*NAMES.values(), "DataParallel") if name in classes), None)
     stage = {"zero_stage": int(wrapped.zero_optimization_stage())} if engine == NAMES["deepspeed"] else {}
-    return {"world_size": world, "engine": engine, **stage}
+    shared = {"sequence_parallel_size": group.size} if (group := getattr(trainer, "sharing", None)) is not None else {}
+    return {"world_size": world, "engine": engine, **stage, **shared}
 
 
 def _in_words(engine: dict[str, Any]) -> str:
     stage = f" at ZeRO stage {engine['zero_stage']}" if "zero_stage" in engine else ""
-    count = engine["world_size"]
-    return f"{count} process{'es' if count > 1 else ''} and {engine['engine'] or 'a model that nothing wraps'}{stage}"
+    count, shared = engine["world_size"], engine.get("sequence_parallel_size")
+    parts = f", {shared} to a row," if shared else ""
+    return f"{count} process{'es' if count > 1 else ''}{parts} and {engine['engine'] or 'a model that nothing wraps'}{stage}"
 
 
 def divides_weights(config: Config) -> bool:

@@ -14,12 +14,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polar_tools.errors import ConfigError, UnfinishedError, UserError, WorldError
+from polar_tools.estimates import architecture
+from polar_tools.estimates.amounts import UnknownError
 from polar_tools.specs import freeze
+from polar_tools.trainers import heads
 from polar_tools.training import log_file, nodes, outcomes
 
 if TYPE_CHECKING:
@@ -37,7 +40,10 @@ Found = tuple[dict[str, Any], dict[str, Any]]
 
 
 def check(config: Config) -> None:
-    """Raise WorldError, with what to do, where the package or the GPUs that are asked for aren't here."""
+    """Raise WorldError, with what to do, where the package or the GPUs that are asked for aren't here.
+
+    Raises ConfigError where processes are to share more than the model has.
+    """
     if config.deepspeed is not None and importlib.util.find_spec("deepspeed") is None:
         raise WorldError("deepspeed: the package deepspeed isn't here: pip install 'polar-tools[distributed]'")
     if config.gpus:
@@ -48,6 +54,9 @@ def check(config: Config) -> None:
                 f"the config asks for gpus: {config.gpus}, but this machine shows {count} (CUDA_VISIBLE_DEVICES says which); "
                 "set `gpus` to that, or `gpus: 0` to run on the CPU"
             )
+    if config.sequence_parallel_size > 1:
+        with suppress(UnknownError):  # a model of a kind that nobody knows tells it when it is loaded
+            heads.refuse_undivided(architecture.read(Path(config.model)).stacks[-1].heads, config.sequence_parallel_size)
 
 
 def set_up(gpus: int) -> None:

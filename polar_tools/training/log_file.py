@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from polar_tools import errors
+from polar_tools.errors import PolarError
+
 NAME = "train.log"
 
 
@@ -25,6 +28,9 @@ def written(file: Path) -> Iterator[None]:
     logging.captureWarnings(True)
     try:
         yield
+    except PolarError as error:
+        ours.error("%s", errors.first_line(error))  # which the terminal shows too, but not to those who look later
+        raise
     finally:
         logging.captureWarnings(False)
         ours.setLevel(level)

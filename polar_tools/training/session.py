@@ -126,7 +126,7 @@ def _callbacks(config: Config, folder: Path) -> list[Any]:
     from polar_tools.training.usage import Usage
 
     callbacks = [MetricsLog(folder / "metrics.jsonl"), preemption.Preemption(), saving.AfterTheEpoch(), finite.RefuseBroken()]
-    callbacks += [allocation.Allocation(), resuming.StopIfFinished(), Usage()]
+    callbacks += [allocation.Allocation(), resuming.StopIfFinished(), Usage(config.sequence_parallel_size)]
     if config.early_stopping_patience is not None:
         callbacks.append(stopping.EarlyStopping(config.early_stopping_patience, config.early_stopping_threshold))
     return callbacks

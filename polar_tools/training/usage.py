@@ -13,7 +13,9 @@ from polar_tools import consumption
 class Usage(TrainerCallback):
     """Looks at clock and memory while a trainer takes its steps. What it finds differs from run to run."""
 
-    def __init__(self) -> None:
+    def __init__(self, sharing: int = 1) -> None:
+        self.sharing = sharing
+        """Processes that train on the same rows."""
         self.before = consumption.peak_mb()
         self.separate = consumption.forget_peak()
         self._clock = self._first = 0.0
@@ -32,7 +34,7 @@ class Usage(TrainerCallback):
         """One more step."""
         now = time.monotonic()
         self.steps = state.global_step - self._begun
-        self.rows = self.steps * args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        self.rows = self.steps * args.train_batch_size * args.gradient_accumulation_steps * args.world_size // self.sharing
         if self.steps == 1:
             self._first = now
         self.seconds, self.steady = now - self._clock, now - self._first
@@ -52,6 +54,7 @@ class Usage(TrainerCallback):
             found["peak_memory_mb"] = peak
         if torch.cuda.is_available():
             found["peak_device_memory_mb"] = torch.cuda.max_memory_allocated() // 2**20
+            found["device_memory_mb"] = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory // 2**20
         return {"peak_memory_mb": max(self.before, peak), "training": found}
 
 

@@ -307,7 +307,7 @@ def test_zero_trains_as_one_process(name: str, here: Path, alone: Path, tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fields", [{}, {"deepspeed": "zero2"}, {"deepspeed": "zero3"}], ids=str)
+@pytest.mark.parametrize("fields", [{}, {"deepspeed": "zero2"}, {"deepspeed": "zero3"}, {"sequence_parallel_size": 2}], ids=str)
 def test_a_killed_training_goes_on_bit_by_bit_and_leaves_no_orphans(fields: dict[str, Any], here: Path, tmp_path: Path) -> None:
     long = {**TWO, **fields, "max_steps": 60, "save_strategy": "steps", "save_steps": 20}
     folders = [make(tmp_path / name, **long) for name in ("untouched", "killed")]

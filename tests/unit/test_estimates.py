@@ -270,12 +270,20 @@ def test_parts_are_those_of_the_model(here: Path) -> None:
         ({"max_length": 16, "on_too_long": "cut_right"}, ("activations", "logits")),
         ({"dtype": "bfloat16"}, ("weights", "optimizer", "activations")),
         ({"optim": "adafactor"}, ("optimizer",)),
+        ({"tiled_mlp_num_shards": 8}, ("activations",)),
     ],
 )
 def test_what_saves_memory_is_seen_to_save_it(here: Path, fields: dict[str, Any], less: tuple[str, ...]) -> None:
     fields = {"preflight": False, **fields}
     whole, spared = training("say", preflight=False)["device_mb"], training("say", **fields)["device_mb"]
     assert all(spared[part] < whole[part] for part in less) and spared["total"] < whole["total"]
+
+
+def test_what_waits_in_the_hosts_memory_is_counted_there(here: Path) -> None:
+    fields = {"gpus": 1, "activation_checkpointing": True, "preflight": False}
+    here_, there = (training("say", **fields, activation_offloading=moved) for moved in (False, True))
+    spared = here_["device_mb"]["activations"] - there["device_mb"]["activations"]
+    assert spared > 0 and there["host_mb"] - here_["host_mb"] == pytest.approx(spared, rel=0.01)
 
 
 def test_a_plan_that_does_not_fit_is_refused_with_what_would(here: Path) -> None:
@@ -298,6 +306,18 @@ def test_stages_of_zero_are_tried_on_several_gpus(here: Path) -> None:
     assert plan(*words, experiments={"say": {**gpus, "deepspeed": "zero1"}}).exit_code == 0
     whole, divided = training("say", **gpus)["device_mb"], training("say", **gpus, deepspeed="zero3", preflight=False)["device_mb"]
     assert divided["weights"] == pytest.approx(whole["weights"] / 4)
+
+
+def test_rows_are_divided_among_the_processes_that_share_them(here: Path) -> None:
+    gpus = {"gpus": 4, "preflight": False, "max_steps": -1, "packing": True, "packing_strategy": "wrapped", "max_length": 512}
+    whole, divided = training("say", **gpus), training("say", **gpus, sequence_parallel_size=4)
+    for part, share in (("weights", 1), ("optimizer", 1), ("activations", 4)):
+        assert divided["device_mb"][part] == pytest.approx(whole["device_mb"][part] / share), part
+    summed = training("say", **gpus, sequence_parallel_size=4, gradient_accumulation_steps=4)
+    assert summed["tokens"] == whole["tokens"]
+    fitting = {**gpus, "per_device_train_batch_size": 1, "max_length": 16384, "activation_checkpointing": True, "use_peft": True}
+    message = said(plan("--device-memory", "10GB", "--device-speed", "300TFLOPS", experiments={"say": fitting}))
+    assert "sequence_parallel_size: 2, gradient_accumulation_steps: 2  (" in message
 
 
 def test_two_changes_are_named_where_one_is_not_enough(here: Path) -> None:

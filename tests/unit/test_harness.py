@@ -80,7 +80,7 @@ def least_loss(model: str) -> list[str]:
         for answer in row["choices"]:
             asked, both = tokenizer(row["question"])["input_ids"], tokenizer(row["question"] + answer)["input_ids"]
             examples.append({"input_ids": both, "labels": [-100] * len(asked) + both[len(asked) :]})
-        losses = [loss for loss, _ in reference_losses(loaded, examples)]
+        losses = [one.loss for one in reference_losses(loaded, examples)]
         best.append(row["choices"][losses.index(min(losses))])
     return best
 
@@ -98,6 +98,7 @@ def test_a_task_on_local_rows(folder: Path) -> None:
         assert measuring.figures(predictions, tasks.Options()) == pytest.approx(report["metrics"])
         assert report["given_by"] == {"choose/acc": "task", "choose/acc_norm": "task"}
         assert report["settings"]["tasks"]["choose"] == {"version": 2.0, "num_fewshot": 0}
+        assert report["intervals"]["choose/acc"][0] <= report["metrics"]["choose/acc"] <= report["intervals"]["choose/acc"][1]
         assert report["rows"] == len({one.row for one in predictions}) == len(ROWS)
     assert [one.row for one in found("base")[1]] == [one.row for one in found("seed0")[1]]
     assert found("seed0")[0]["metrics"]["choose/acc"] > found("base")[0]["metrics"]["choose/acc"]
@@ -108,7 +109,7 @@ def test_a_task_on_local_rows(folder: Path) -> None:
     states = plan(CONFIG).states()
     assert [path for path, state in states.items() if state == "to make"] == [
         *(f"results/say/{run}/harness/animals" for run in ("base", "seed0")),
-        "results/report",
+        *("results/comparisons/animals", "results/report"),
     ]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
+from polar_tools import inference
 from polar_tools.errors import ConfigError, DataError
 from tests.training import Trial, sayings
 
@@ -56,3 +57,25 @@ def test_end_of_text_must_be_there(assets: Path, tmp_path: Path) -> None:
     trial.processor = tokenizer
     with pytest.raises(ConfigError, match="add_eos_token: false"):
         trial.rendered()
+
+
+@pytest.mark.parametrize("by_slices", [True, False])
+def test_right_tokens_are_those_that_are_the_most_probable(assets: Path, by_slices: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(assets / "assets/llama").eval()
+    ids = list(range(3, 40))
+    with torch.inference_mode():
+        best = model(torch.tensor([ids])).logits.argmax(-1)[0, :-1].tolist()
+    followed = ids[:1]
+    while len(followed) < 20:  # what it would write itself, but for every third token
+        with torch.inference_mode():
+            following = int(model(torch.tensor([followed])).logits[0, -1].argmax())
+        followed.append(following if len(followed) % 3 else (following + 1) % 400)
+    if not by_slices:
+        monkeypatch.setattr(inference.head_loss, "head_of", lambda model: None)
+    examples = [{"input_ids": ids, "labels": ids}, {"input_ids": followed, "labels": [-100] * 5 + followed[5:]}]
+    one, other = inference.reference_losses(model, examples)
+    assert one.right == sum(token == wanted for token, wanted in zip(best, ids[1:], strict=True))
+    assert (other.tokens, other.right) == (15, 10)

@@ -485,8 +485,8 @@ def test_evaluation_with_fewer_rows_predicts_the_same(monkeypatch: pytest.Monkey
     monkeypatch.setattr(LlamaForCausalLM, "forward", little)
     with memory.noting() as fitting:
         found = inference.reference_losses(model, examples)
-    assert [tokens for _, tokens in found] == [tokens for _, tokens in wanted]
-    assert [loss for loss, _ in found] == pytest.approx([loss for loss, _ in wanted], rel=1e-5)
+    assert [one.tokens for one in found] == [one.tokens for one in wanted]
+    assert [one.loss for one in found] == pytest.approx([one.loss for one in wanted], rel=1e-5)
     assert fitting == {"measuring losses": 2}
     assert "memory ran out while measuring losses; going on with 2 rows at a time" in capsys.readouterr().out
     monkeypatch.setattr(LlamaForCausalLM, "forward", lambda *args, **named: (_ for _ in ()).throw(MemoryError()))

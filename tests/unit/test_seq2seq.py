@@ -56,15 +56,20 @@ def test_what_is_saved_writes_the_same(name: str, models: Path, tmp_path: Path) 
     assert {"decoder_start_token_id", "pad_token_id", "eos_token_id"} <= set(told)
 
 
-def test_rouge_is_logged_while_training(models: Path, tmp_path: Path) -> None:
+def test_rouge_is_logged_while_training_and_says_what_is_best(models: Path, tmp_path: Path) -> None:
     korean = [{"document": "고양이는 무엇을 하나요?", "summary": "고양이는 잔다"}] * 2
     fields = {"predict_with_generate": True, "generation_max_length": 64, "generation_num_beams": 2, "eval_datasets": {"same": "d"}}
+    fields |= {"eval_strategy": "steps", "eval_steps": 20, "save_strategy": "steps", "save_steps": 20}
+    fields |= {"load_best_model_at_end": True, "metric_for_best_model": "rouge_sum"}
     trainer = Trial("seq2seq", models / "bart", korean, tmp_path, max_steps=60, learning_rate=1e-2, **fields).trainer(watched=True)
     before = trainer.evaluate()
     trainer.train()
     after = trainer.evaluate()
     assert before["eval_same_rougeL"] < 0.5 < after["eval_same_rougeL"] == 1.0
     assert {f"eval_same_{name}" for name in ("loss", "rouge1", "rouge2", "rougeL", "rougeLsum")} <= set(after)
+    logged = [line["eval_same_rouge_sum"] for line in trainer.state.log_history if "eval_same_rouge_sum" in line]
+    assert (trainer.state.best_metric, trainer.args.greater_is_better) == (max(logged), True)
+    assert trainer.state.best_metric == sum(after[f"eval_same_{name}"] for name in ("rouge1", "rouge2", "rougeL", "rougeLsum")) > 3.9
 
 
 def test_prefix_and_lengths(models: Path, tmp_path: Path) -> None:
