@@ -17,8 +17,8 @@ Key = tuple[str, int]
 class Lot:
     """What a model made of test rows; `runs` are trainings that differ in the seed, or the only one there is.
 
-    `metrics` are those that it was measured by, or `borrowed` from others: then it need not have what they need. `seen` are the places, from
-    0, of test rows that overlap with what it was trained on; None where nothing is known of that.
+    `metrics` are those that it was measured by, or `borrowed` from others: then it need not have what they need. `seen` are the places,
+    from 0, of test rows that overlap with what it was trained on; None where nothing is known of that.
     """
 
     name: str
