@@ -112,13 +112,16 @@ def test_controller_that_is_away_while_jobs_end_and_are_due(longer: Project, und
 
 def test_killed_snakemake_leaves_its_job_and_the_next_waits_for_it(longer: Project, undisturbed: Path) -> None:
     longer.start(TARGET, *QUICK)
-    orphan = running(longer)
+    orphan, training = running(longer), longer.owner()
+    os.kill(training, signal.SIGSTOP)  # lest it is done before the next Snakemake has looked
     longer.kill()
     unlocked = run("snakemake", "--unlock", cwd=longer.folder)
     assert unlocked.returncode == 0, unlocked.stderr
     longer.start(TARGET, *QUICK)
     longer.wait(lambda: f"Slurm job {orphan} of an earlier run is still there" in longer.said, "the orphan to be seen")
+    longer.wait(lambda: len(longer.jobs(comment=COMMENT)) == 2, "the next job to be submitted")
     assert [number for number, _ in longer.jobs("RUNNING", COMMENT)] == [orphan]
+    os.kill(training, signal.SIGCONT)
     assert longer.finish() == 0, longer.said
     assert f"{TRAIN}: up to date" in longer.log(), "it was trained twice"
     assert_same(longer, undisturbed)
