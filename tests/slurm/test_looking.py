@@ -37,7 +37,9 @@ def test_a_cluster_that_is_well_is_told_to_be(fresh: Path, cluster: Cluster) -> 
 
 
 def test_what_no_node_has_is_said_before_anything_is_submitted(fresh: Path, cluster: Cluster) -> None:
-    assert "there is no partition `gup`; there are all, cheap, gpu, urgent" in doctor(fresh, cluster, slurm_partition="gup")["partition"][0][1]
+    assert (
+        "there is no partition `gup`; there are all, cheap, gpu, urgent" in doctor(fresh, cluster, slurm_partition="gup")["partition"][0][1]
+    )
     config = fresh / "config/config.yaml"
     config.write_text(config.read_text(encoding="utf-8").replace("method: cls", "method: cls\n    gpus: 5", 1), encoding="utf-8")
     found = doctor(fresh, cluster, "config/config.yaml", slurm_partition="gpu")
