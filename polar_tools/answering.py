@@ -21,6 +21,8 @@ PLAIN = ("prompt", "document", "text")
 BLANK = "."
 """Stands for an answer that nobody knows, where a method looks for one."""
 OURS = ("prediction", "cut", "figures")
+FREE = ("confidence", "score", "similarity")
+"""Figures that say something of a row without a reference, as rewards do."""
 
 
 def find(
@@ -142,8 +144,8 @@ def _line(row: Mapping[str, Any], one: Prediction, known: bool) -> dict[str, Any
     told: dict[str, Any] = {**{name: _shown(value) for name, value in row.items()}, "prediction": one.prediction}
     if one.cut is not None:
         told["cut"] = one.cut
-    if one.figures:
-        told["figures"] = dict(one.figures)
+    if figures := {name: value for name, value in one.figures.items() if known or name in FREE or name.startswith("reward")}:
+        told["figures"] = figures
     return {**told, "reference": one.reference} if known else told
 
 

@@ -100,5 +100,6 @@ def _alone(given: dict[str, Any]) -> None:
     for note in report["notes"]:
         click.echo(note, err=True)
     for name, value in report["metrics"].items():
-        click.echo(f"{name}: {value:.4f}")
+        between = report.get("intervals", {}).get(name)
+        click.echo(f"{name}: {value:.4f}" + (f"  (95 %: {between[0]:.4f} to {between[1]:.4f})" if between else ""))
     click.echo(f"{report['rows']} rows; {given['output'] / 'predictions.jsonl'} has what was made of each")

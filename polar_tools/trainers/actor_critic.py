@@ -40,6 +40,16 @@ class ActorCritic(nn.Module):
         """The policy's."""
         return self.policy.device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The policy's."""
+        return self.policy.dtype
+
+    @property
+    def generation_config(self) -> Any:
+        """The policy's."""
+        return self.policy.generation_config
+
     def generate(self, **options: Any) -> Any:
         """What the policy writes."""
         return self.policy.generate(**options)

@@ -109,7 +109,7 @@ UNKNOWN_KEYS = {
     "nothing near": (
         "{max_new_tokens: 4}",
         "{zzz: 4}",
-        "evaluations.sayings.generation.zzz: unknown key `zzz`, known are: max_new_tokens, num_beams, do_sample, temperature, top_p, top_k",
+        "evaluations.sayings.generation.zzz: unknown key `zzz`, known are: max_new_tokens, min_new_tokens, num_beams, do_sample",
     ),
 }
 WRONG_VALUES = {

@@ -1,5 +1,6 @@
 """`polar-tools evaluate`, `polar_tools.evaluate` and `polar-tools predict` without a workflow: any model, any rows."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -12,8 +13,8 @@ from click.testing import CliRunner, Result
 
 import polar_tools
 from polar_tools.cli import group
-from polar_tools.errors import DataError, PolarError
-from tests.tiny import run
+from polar_tools.errors import DataError, IntegrityError, PolarError
+from tests.tiny import inside, run
 from tests.training import sayings
 
 TRAINED = "results/say/seed0"
@@ -208,3 +209,21 @@ def test_what_cannot_be_asked_is_said(finished: Path, monkeypatch: pytest.Monkey
     assert "line 2 of standard input is no JSON" in says("say", stdin='a\n{"prompt": \n')
     assert "--run and --evaluation go with an experiment" in says(str(finished / TRAINED / "train"), "--run", "base")
     assert "the rows have a column `prediction`" in says("say", stdin='{"prompt": "a", "prediction": "b"}\n')
+
+
+def test_a_model_that_was_trained_with_another_template_is_refused(project: Path, twelve: Path, tmp_path: Path) -> None:
+    train = project / TRAINED / "train"
+    record = json.loads((train / "record.json").read_bytes())
+    template = train / "model/chat_template.jinja"
+    assert record["facts"]["prompts"] == {"chat_template": hashlib.sha256(template.read_bytes()).hexdigest()}
+    other = record["facts"]["prompts"]["chat_template"] = "0" * 64
+    (train / "record.json").write_text(json.dumps(record))
+    done = evaluate(model=train, rows=twelve, output=tmp_path / "r")
+    assert isinstance(done.exception, IntegrityError)
+    assert f"chat_template: trained with {other[:12]}, asked with {hashlib.sha256(template.read_bytes()).hexdigest()[:12]}" in str(
+        done.exception
+    )
+    for name in ("manifest.json", "record.json"):
+        (project / TRAINED / "evaluate/sayings" / name).unlink()
+    staged = inside("evaluate", f"{TRAINED}/evaluate/sayings", cwd=project)
+    assert staged.returncode == 1 and "was trained with other prompts than it would be asked with" in staged.stderr
