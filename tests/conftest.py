@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from polar_tools import options
 from tests import tiny
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fix", action="store_true", help="Write generated files anew instead of failing where they are out of date.")
+
+
+os.environ.update(options.REPEATABLE)  # before any test imports torch, which reads it once: what runs in this process sums as commands do
 
 
 @pytest.fixture(autouse=True)
