@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # An index may serve several gigabytes of CUDA for a plain `torch`; this exact version is what was tried.
 INSTALL := $(BIN)/python -m pip install --quiet --constraint envs/cpu.txt torch==2.13.0 --editable
 
-.PHONY: run data test test-all default-run examples lint format fix pictures bench bench-memory bench-eval clean
+.PHONY: run data test test-all test-slurm default-run examples lint format fix pictures bench bench-memory bench-eval bench-slurm clean
 
 run: $(VENV)/installed-run  ## the default workflow
 	PATH="$(abspath $(BIN)):$$PATH" snakemake
@@ -20,8 +20,12 @@ test: $(VENV)/installed-test  ## the fast tests
 	PATH="$(abspath $(BIN)):$$PATH" pytest -n 2 --dist worksteal -m "not slow and not gpu and not slurm"
 
 test-all: $(VENV)/installed-test  ## every test that this machine can run
-	PATH="$(abspath $(BIN)):$$PATH" pytest -n 2 --dist worksteal -m "not slow"
-	PATH="$(abspath $(BIN)):$$PATH" pytest -m slow
+	PATH="$(abspath $(BIN)):$$PATH" pytest -n 2 --dist worksteal -m "not slow and not slurm"
+	PATH="$(abspath $(BIN)):$$PATH" pytest -m "slow and not slurm"
+	PATH="$(abspath $(BIN)):$$PATH" pytest -rs -m slurm tests/slurm
+
+test-slurm: $(VENV)/installed-test  ## the workflow on a real Slurm cluster of virtual nodes, with real faults; as root on Debian it installs what is missing
+	PATH="$(abspath $(BIN)):$$PATH" pytest -rs -m "slurm and not slow" tests/slurm
 
 default-run: $(VENV)/installed-test  ## the default workflow in a clean clone, with what it must reach
 	PATH="$(abspath $(BIN)):$$PATH" pytest -m slow tests/workflow/test_default_run.py
@@ -63,6 +67,9 @@ bench-memory: $(VENV)/installed-test  ## memory as `polar-tools plan` predicts i
 bench-eval: $(VENV)/installed-test  ## what a model writes and how it is scored, beside Seq2SeqTrainer.predict, a plain loop and rouge_score
 	PATH="$(abspath $(BIN)):$$PATH" python -m bench.evaluating
 	PATH="$(abspath $(BIN)):$$PATH" python -m bench.scoring
+
+bench-slurm: $(VENV)/installed-test  ## what a job costs beside its work on a cluster of virtual nodes, alone and in groups
+	PATH="$(abspath $(BIN)):$$PATH" python -m bench.slurm
 
 PEERS := $(patsubst bench/peers/%.txt,build/bench-train/%/installed,$(wildcard bench/peers/*.txt))
 

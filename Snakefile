@@ -4,6 +4,8 @@ import os
 from snakemake.exceptions import WorkflowError
 
 from polar_tools import config as configuration
+from polar_tools import slurm
+from polar_tools.allocations import Allocations
 from polar_tools.errors import PolarError
 from polar_tools.plan import Plan
 
@@ -24,6 +26,8 @@ try:
     PLAN = Plan(configuration.parse(config, ", ".join(map(str, workflow.configfiles))))
     if workflow.is_main_process:
         PLAN.settle()
+        slurm.mend()
+    JOBS = Allocations(PLAN, foretold=workflow.is_main_process)
 except PolarError as error:
     raise WorkflowError(str(error)) from None
 

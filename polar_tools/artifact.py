@@ -27,7 +27,9 @@ from polar_tools.version import __version__
 
 WORK = aside.MADE_FROM
 """From what an artifact is being made, while it isn't finished."""
-OWN = ("spec.json", "record.json", "manifest.json", WORK)
+KEPT = ".manifest.json"
+"""The manifest once more: Snakemake removes a rule's output before each job, also before one that finds all there."""
+OWN = ("spec.json", "record.json", "manifest.json", KEPT, WORK)
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def make(folder: Path, stage: str, work: Work, libraries: Callable[[], Iterable[
             if not _is_current(folder, origin):  # another may have made it while this one waited
                 _make(folder, spec, origin, work, libraries)
                 return True
-    _write_manifest(folder, read_json(folder / "manifest.json") or {})
+    _write_manifest(folder, _known_circumstances(folder, spec))
     return False
 
 
@@ -203,7 +205,8 @@ def _signature(path: Path) -> list[int]:
 
 def _claim(folder: Path, origin: dict[str, Any]) -> None:
     """Make way for the work: no manifest, no record, and nothing of another spec; what the same work left behind stays."""
-    (folder / "manifest.json").unlink(missing_ok=True)
+    for name in ("manifest.json", KEPT):
+        (folder / name).unlink(missing_ok=True)
     record = read_json(folder / "record.json")
     (folder / "record.json").unlink(missing_ok=True)
     left = read_json(folder / WORK) or ({} if record is None else {key: record.get(key) for key in origin})
@@ -227,14 +230,32 @@ def _write_record(folder: Path, origin: dict[str, Any], facts: Facts, libraries:
     write_whole(folder / "record.json", canonical(record))
 
 
+def _known_circumstances(folder: Path, spec: Spec) -> dict[str, Any]:
+    """What a manifest of the record said that is there, or what can still be said of its files."""
+    record = sha256_of(folder / "record.json")
+    for name in ("manifest.json", KEPT):
+        told = read_json(folder / name)
+        if told is not None and told.get("record") == record:
+            return told
+    volatile = (read_json(folder / "record.json") or {}).get("volatile", ())
+    return _of_files(folder, spec, volatile)
+
+
+def _of_files(folder: Path, spec: Spec, volatile: Iterable[str]) -> dict[str, Any]:
+    """Of which bytes the files are that may differ from run to run, and what tells that local ones haven't changed."""
+    differing = [name for name in files_of(folder, spec.stage) if is_volatile(name, volatile)]
+    return {
+        "files": {name: _entry(folder / name) for name in differing},
+        "local_files": {path: _signature(Path(path)) for path in spec.local_files()},
+    }
+
+
 def _circumstances(folder: Path, spec: Spec, facts: Facts, started: datetime, seconds: float) -> dict[str, Any]:
     import platform
     import socket
 
-    volatile = [name for name in files_of(folder, spec.stage) if is_volatile(name, facts.volatile)]
     return {
-        "files": {name: _entry(folder / name) for name in volatile},
-        "local_files": {path: _signature(Path(path)) for path in spec.local_files()},
+        **_of_files(folder, spec, facts.volatile),
         "measured": {
             "seconds": round(seconds, 3),
             "peak_memory_mb": consumption.peak_mb(),
@@ -259,4 +280,6 @@ def _entry(path: Path) -> dict[str, Any]:
 
 
 def _write_manifest(folder: Path, circumstances: dict[str, Any]) -> None:
-    write_whole(folder / "manifest.json", canonical({**circumstances, "record": sha256_of(folder / "record.json")}))
+    manifest = canonical({**circumstances, "record": sha256_of(folder / "record.json")})
+    write_whole(folder / KEPT, manifest)
+    write_whole(folder / "manifest.json", manifest)

@@ -161,12 +161,33 @@ class Evaluation(Frozen):
 
 
 class Resources(Frozen):
-    """What a job asks of a cluster. It changes no result."""
+    """What a job asks of a cluster. It changes no result. Memory and time are of the first attempt: each further one asks for more."""
 
-    mem_mb: PositiveInt
-    """Memory in MiB."""
+    mem_mb: PositiveInt | Literal["auto"] = "auto"
+    """Memory in MiB; `auto`: what `polar-tools plan` foretells and a quarter more, and no less than is usual for the stage."""
     runtime: PositiveInt
     """Time limit in minutes."""
+    slurm_partition: str | None = None
+    """Partition; this and the following are the profile's, where they are not said here."""
+    slurm_account: str | None = None
+    """Account."""
+    qos: str | None = None
+    """Quality of service."""
+    constraint: str | None = None
+    """Features that a node must have."""
+    gpu_model: str | None = None
+    """Which GPUs, by the name that the cluster has for them; of jobs that use one."""
+    slurm_extra: str = ""
+    """More options of sbatch, such as `--exclude=node07`."""
+
+
+class Limits(Frozen):
+    """What no attempt asks for, however many failed before, unless the first already did."""
+
+    mem_mb: PositiveInt | None = None
+    """Memory of the largest node in MiB. Without it, three times what the first attempt asked for."""
+    runtime: PositiveInt = 1440
+    """The partition's time limit in minutes."""
 
 
 class StageResources(Frozen):
@@ -188,11 +209,11 @@ class StageResources(Frozen):
     """Leaving out rows that overlap."""
     tokenize: Resources = Resources(mem_mb=8000, runtime=120)
     """Rendering a dataset for a model."""
-    rank: Resources = Resources(mem_mb=16000, runtime=240)
+    rank: Resources = Resources(runtime=240)
     """Ranking rows by the loss that the untouched model has on them."""
-    train: Resources = Resources(mem_mb=16000, runtime=1440)
+    train: Resources = Resources(runtime=1440)
     """One training."""
-    evaluate: Resources = Resources(mem_mb=16000, runtime=240)
+    evaluate: Resources = Resources(runtime=240)
     """One evaluation of one model."""
     harness: Resources = Resources(mem_mb=16000, runtime=240)
     """Tasks of lm-evaluation-harness on one model."""
@@ -200,6 +221,8 @@ class StageResources(Frozen):
     """Comparing all that was measured on an evaluation."""
     report: Resources = Resources(mem_mb=2000, runtime=30)
     """The report."""
+    most: Limits = Limits()
+    """Up to where attempts ask for more."""
 
 
 class Run(Frozen):
@@ -208,7 +231,7 @@ class Run(Frozen):
     notes: str | None = None
     """For people."""
     resources: StageResources = StageResources()
-    """Memory and time limits for a cluster."""
+    """What jobs ask of a cluster."""
 
 
 class Config(Frozen):

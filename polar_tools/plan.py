@@ -153,14 +153,17 @@ class Plan:
     def allocation(self, path: str) -> dict[str, int | str | None]:
         """What a training's job needs, by the names of Snakemake's Slurm executor; None for what is not to be said.
 
-        On several nodes GPUs are counted for each of them (`gres`), and the command runs once on each (`mpi`).
+        On several nodes GPUs are counted for each of them (`gres`), and the command runs once on each (`mpi`). Several GPUs of one node are
+        asked for as such: Slurm would take them wherever they are free.
         """
         spec, gpus = self.artifacts[path].spec, self.gpus(path)
         nodes = spec.experiment.nodes if isinstance(spec, TrainSpec) else 1
         if nodes == 1:
-            return {"gpu": gpus, "nodes": None, "tasks": None, "mpi": None, "gres": None, "tasks_per_gpu": None}
+            return {"gpu": gpus, "nodes": 1 if gpus > 1 else None, "tasks": None, "mpi": None, "gres": None, "tasks_per_gpu": None}
         whole = {"gpu": None, "nodes": nodes, "tasks": nodes, "mpi": "srun"}
-        return {**whole, "gres": f"gpu:{gpus}" if gpus else None, "tasks_per_gpu": 0 if gpus else None}
+        model = self.resources("train").gpu_model
+        gres = f"gpu:{model}:{gpus}" if model else f"gpu:{gpus}"
+        return {**whole, "gres": gres if gpus else None, "tasks_per_gpu": 0 if gpus else None}
 
     def threads(self, path: str) -> int:
         """CPU threads that the artifact's job needs on a node."""

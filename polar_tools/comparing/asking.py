@@ -12,10 +12,8 @@ from polar_tools import config as configs
 from polar_tools.comparing import comparison, contestants, findings, lots, reading
 from polar_tools.comparing.contestants import Contestant
 from polar_tools.comparing.findings import Findings
-from polar_tools.comparing.lots import Lot
 from polar_tools.errors import PolarError, UserError
 from polar_tools.fields import did_you_mean
-from polar_tools.metrics.base import Options
 from polar_tools.plan import Plan
 from polar_tools.specs import CompareSpec
 
@@ -33,7 +31,7 @@ def compare(
     """What `polar-tools compare` prints; raises UserError for names that lead nowhere, and DataError for rows that can't be compared."""
     chosen = [] if metrics is None else list(configs.parse({"dataset": "", "metrics": metrics}, "--metrics", configs.Evaluation).metrics)
     found = [contestants.read(one) for one in named(what, config, evaluation)]
-    paired = lots.pair([_measured(lot, found) for lot in found] if not chosen else found, common)
+    paired = lots.pair(found if chosen else lots.with_metrics(found), common)
     names = [lot.name for lot in paired.lots]
     families = comparison.all_pairs(names) if all_pairs else comparison.against_first(names)
     return findings.find(paired, families, chosen, samples, seed)
@@ -125,11 +123,3 @@ def _below(run: Path, evaluation: str | None) -> Path:
         which = f"has {', '.join(path.name for path in found)}: choose one with --evaluation" if found else "has no predictions"
         raise UserError(f"{run} {which}")
     return chosen[0]
-
-
-def _measured(lot: Lot, found: Sequence[Lot]) -> Lot:
-    """A lot with metrics: where it was measured by none, with those of the first that was."""
-    metrics: Sequence[Options] = lot.metrics or next((one.metrics for one in found if one.metrics), ())
-    if not metrics:
-        raise UserError("no metrics are known of these predictions: name some with --metrics, such as --metrics rouge,bleu")
-    return replace(lot, metrics=tuple(metrics))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from polar_tools.errors import DataError
+from polar_tools.errors import DataError, UserError
 from polar_tools.metrics.base import Options, Prediction
 
 Key = tuple[str, int]
@@ -17,14 +17,15 @@ Key = tuple[str, int]
 class Lot:
     """What a model made of test rows; `runs` are trainings that differ in the seed, or the only one there is.
 
-    `metrics` are those that it was measured by. `seen` are the places, from 0, of test rows that overlap with what it was trained on; None
-    where nothing is known of that.
+    `metrics` are those that it was measured by, or `borrowed` from others: then it need not have what they need. `seen` are the places,
+    from 0, of test rows that overlap with what it was trained on; None where nothing is known of that.
     """
 
     name: str
     runs: dict[str, list[Prediction]]
     metrics: tuple[Options, ...] = ()
     seen: frozenset[int] | None = None
+    borrowed: bool = False
 
     @property
     def first_run(self) -> str:
@@ -83,6 +84,14 @@ def pair(lots: Sequence[Lot], common: bool = False) -> Paired:
     own = next(iter(places[ahead.name].values()))
     left_out = {lot.name: len(lot.first) - len(keys) for lot in lots if len(lot.first) > len(keys)}
     return Paired(chosen, tuple(own[key] for key in keys), left_out)
+
+
+def with_metrics(lots: Sequence[Lot]) -> list[Lot]:
+    """`lots`, those that were measured by none with the metrics of the first that was; raises UserError where there is no such."""
+    known = next((lot.metrics for lot in lots if lot.metrics), ())
+    if not known:
+        raise UserError("no metrics are known of these predictions: name some with --metrics, such as --metrics rouge,bleu")
+    return [lot if lot.metrics else replace(lot, metrics=known, borrowed=True) for lot in lots]
 
 
 def _places(rows: Sequence[Prediction]) -> dict[Key, int]:

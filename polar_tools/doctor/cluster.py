@@ -17,7 +17,8 @@ from polar_tools.doctor.base import Asked, Finding
 
 SECONDS = 45
 """How long a node may take to answer."""
-SQUEUE = "squeue"
+REMEMBERED = 3
+"""How many times its first pause the executor wants Slurm to remember a job; else it asks sacct."""
 
 
 def look(asked: Asked) -> Iterator[Finding]:
@@ -34,24 +35,29 @@ def look(asked: Asked) -> Iterator[Finding]:
         yield Finding("slurm", "problem", f"no cluster answers ({said}); log in to a machine that submits jobs, or run without --profile")
         return
     yield Finding("slurm", "good", _first(done.stdout))
-    yield _accounting(profile)
+    yield _statuses(profile)
     named: Mapping[str, Any] = profile.get("default-resources", {})
     yield from _partitions(asked, named)
     yield from _node(asked, named)
 
 
-def _accounting(profile: Mapping[str, Any]) -> Finding:
-    """Without accounting Snakemake would ask sacct, and wait for ever."""
-    config = _run("scontrol", "show", "config")
-    kept = next(
-        (line.split("=", 1)[1].strip() for line in (config.stdout if config else "").splitlines() if "AccountingStorageType" in line), ""
-    )
-    told = profile.get("slurm-status-command")
-    if told == SQUEUE:
-        return Finding("status", "good", f"jobs are asked for by squeue; accounting is {'on' if 'slurmdbd' in kept else 'off'}")
-    if "slurmdbd" in kept:
-        advice = "sacct hangs over cancelled jobs; `slurm-status-command: squeue` in the profile doesn't"
-        return Finding("status", "note", advice)
+def _statuses(profile: Mapping[str, Any]) -> Finding:
+    """How Snakemake asks what became of a job: sacct without accounting would be waited for for ever."""
+    told = _run("scontrol", "show", "config")
+    pairs = (line.partition("=") for line in (told.stdout if told else "").splitlines())
+    config = {name.strip(): value.strip() for name, _, value in pairs}
+    accounting = "slurmdbd" in config.get("AccountingStorageType", "")
+    remembered = int(config.get("MinJobAge", "0").split(" ")[0])
+    needed = REMEMBERED * int(profile.get("slurm-init-seconds-before-status-checks", 40))
+    if profile.get("slurm-status-command") == "squeue":
+        if remembered < needed and not accounting:
+            advice = (
+                f"Slurm forgets jobs after {remembered} s (MinJobAge), and squeue needs {needed}: have it raised, or accounting turned on"
+            )
+            return Finding("status", "problem", advice)
+        return Finding("status", "good", f"jobs are asked for by squeue; accounting is {'on' if accounting else 'off'}")
+    if accounting:
+        return Finding("status", "note", "sacct hangs over cancelled jobs; `slurm-status-command: squeue` in the profile doesn't")
     return Finding(
         "status", "problem", "accounting is off, so that sacct would never answer: `slurm-status-command: squeue` in the profile"
     )

@@ -18,7 +18,7 @@ def run(spec: CompareSpec, folder: Path) -> Facts:
     untouched = [(contestants.base_of(name), name) for name in spec.experiments]
     others = [(reference, name) for reference in contestants.references(spec) for name in spec.experiments]
     others += itertools.combinations(spec.experiments, 2)
-    paired = lots.pair([contestants.read(one) for one in known.values()])
+    paired = lots.pair(lots.with_metrics([contestants.read(one) for one in known.values()]))
     found = findings.find(paired, [untouched, others], samples=spec.samples, seed=spec.seed)
     report = found.as_dict()
     (folder / spec.PAYLOAD).write_bytes(canonical(report))

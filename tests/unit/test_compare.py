@@ -183,6 +183,18 @@ def test_predictions_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "ROUGE-1 (x 100)" in printed("theirs=theirs.jsonl", "mine=mine.jsonl", "--metrics", "[{name: rouge, tokenizer: char}]")
 
 
+def test_what_predictions_from_elsewhere_do_not_have_is_said(project: Path) -> None:
+    for run in ("base", "seed0"):
+        folder = project / f"results/one/{run}/evaluate/e"
+        spec = json.loads((folder / "spec.json").read_text())
+        (folder / "spec.json").write_text(json.dumps({**spec, "metrics": [{"name": "accuracy"}, {"name": "loss"}]}))
+        measure(str(folder), answers(0.5, 0), loss=1.0, tokens=2)
+    Path("x.jsonl").write_text(lines(answers(0.6, 5)))
+    told = found("one:base", "one", "x=x.jsonl")
+    assert [set(pair["figures"]) for pair in told["pairs"]] == [{"accuracy", "loss", "perplexity"}, {"accuracy"}]
+    assert any(note.startswith("x: loss: metric `loss`: 200 of 200 rows have no loss") for note in told["notes"])
+
+
 def has(metric: str) -> bool:
     from polar_tools import discovery
 

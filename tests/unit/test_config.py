@@ -302,9 +302,9 @@ BROKEN_FILES = {
     "code": ("a: !!python/name:os.system\n", "config.yaml:1:4: not valid YAML: "),
     "a list as a key": ("[a]: 1\n", "config.yaml:1:1: not valid YAML: "),
     "no text": (b"\xff\xfe\x00\x01", "config.yaml: not valid YAML: "),
-    "nothing": ("", "config.yaml: must be a mapping of sections: project_name, models"),
-    "a list": ("- a\n- b\n", "config.yaml: must be a mapping of sections: project_name, models"),
-    "a word": ("hello", "config.yaml: must be a mapping of sections: project_name, models"),
+    "nothing": ("", "config.yaml: must be a mapping of sections: project_name, report_language, models"),
+    "a list": ("- a\n- b\n", "config.yaml: must be a mapping of sections: project_name, report_language, models"),
+    "a word": ("hello", "config.yaml: must be a mapping of sections: project_name, report_language, models"),
     "nothing to make": ("project_name: a\n", "config.yaml: there is nothing to make: name `models`, `datasets` or `experiments`"),
 }
 

@@ -234,7 +234,7 @@ def test_jobs_ask_for_what_the_processes_need(here: Path) -> None:
     training = "results/say/seed0/train"
     assert plan(nproc_per_node=4).threads(training) == 12 and plan(nproc_per_node=4).threads("results/say/tokenize") == 2
     one = plan(gpus=4)
-    assert (one.threads(training), one.allocation(training)["gpu"], one.allocation(training)["nodes"]) == (12, 4, None)
+    assert (one.threads(training), one.allocation(training)["gpu"], one.allocation(training)["nodes"]) == (12, 4, 1)
     several = {name: value for name, value in plan(gpus=4, nodes=2).allocation(training).items() if value is not None}
     assert several == {"nodes": 2, "tasks": 2, "mpi": "srun", "gres": "gpu:4", "tasks_per_gpu": 0}
 

@@ -143,6 +143,7 @@ def test_work_that_another_finished_while_this_one_waited_is_not_done_again(proj
 
     def work(spec: Any, folder: Path) -> Facts:
         worked.append(1)
+        (folder / spec.PAYLOAD).mkdir(exist_ok=True)
         time.sleep(0.3)
         return Facts()
 

@@ -1,5 +1,6 @@
 """A job that is killed leaves nothing that counts as done, and the same command then finishes."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny import run
+from tests.tiny import inside, run
 
 TRAIN = "results/say/seed0/train"
 
@@ -59,6 +60,19 @@ def test_killed_training_leaves_no_manifest_and_goes_on(long_training: Path) -> 
     undisturbed = run("polar-tools", "train", f"{TRAIN}/spec.json", cwd=project)
     assert "going on from" not in undisturbed.stdout
     assert (project / TRAIN / "record.json").read_bytes() == resumed
+
+
+@pytest.mark.parametrize("also", [(), (".manifest.json",)], ids=["as Snakemake does", "of an earlier version"])
+def test_finished_training_whose_manifest_was_removed_is_what_it_was(project: Path, also: tuple[str, ...]) -> None:
+    before = json.loads((project / TRAIN / "manifest.json").read_bytes())
+    for name in ("manifest.json", *also):
+        (project / TRAIN / name).unlink()
+    done = inside("train", f"{TRAIN}/spec.json", cwd=project)
+    assert (done.returncode, "up to date" in done.stdout) == (0, True), done.stderr
+    after = json.loads((project / TRAIN / "manifest.json").read_bytes())
+    assert after == (before if not also else {name: before[name] for name in ("files", "local_files", "record")})
+    checked = inside("verify", TRAIN, cwd=project)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_checkpoint_without_its_mark_is_not_resumed(long_training: Path) -> None:

@@ -9,7 +9,6 @@ rule compare:
     benchmark:
         "benchmarks/comparisons/{evaluation}.tsv"
     resources:
-        mem_mb=PLAN.resources("compare").mem_mb,
-        runtime=PLAN.resources("compare").runtime,
+        **JOBS.of("compare", "results/comparisons/{evaluation}"),
     shell:
         "polar-tools compare {input.spec} > {log} 2>&1"

@@ -9,7 +9,6 @@ rule convert:
     benchmark:
         "benchmarks/models/{name}.tsv"
     resources:
-        mem_mb=PLAN.resources("convert").mem_mb,
-        runtime=PLAN.resources("convert").runtime,
+        **JOBS.of("convert", "results/models/{name}"),
     shell:
         "polar-tools convert-model {input.spec} > {log} 2>&1"

@@ -9,7 +9,6 @@ rule decontaminate:
     benchmark:
         "benchmarks/datasets/{prepared}/clean.tsv"
     resources:
-        mem_mb=PLAN.resources("decontaminate").mem_mb,
-        runtime=PLAN.resources("decontaminate").runtime,
+        **JOBS.of("decontaminate", "results/datasets/{prepared}/clean"),
     shell:
         "polar-tools decontaminate {input.spec} > {log} 2>&1"

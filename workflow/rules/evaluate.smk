@@ -12,10 +12,9 @@ rule evaluate:
         "benchmarks/{experiment}/{run}/evaluate/{evaluation}.tsv"
     threads: lambda w: PLAN.threads(f"results/{w.experiment}/{w.run}/evaluate/{w.evaluation}")
     resources:
+        **JOBS.of("evaluate", "results/{experiment}/{run}/evaluate/{evaluation}"),
         gpu=lambda w: PLAN.gpus(
             f"results/{w.experiment}/{w.run}/evaluate/{w.evaluation}"
         ),
-        mem_mb=PLAN.resources("evaluate").mem_mb,
-        runtime=PLAN.resources("evaluate").runtime,
     shell:
         "polar-tools evaluate {input.spec} > {log} 2>&1"

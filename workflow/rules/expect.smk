@@ -9,7 +9,6 @@ rule expect:
     benchmark:
         "benchmarks/expect/{expected}.tsv"
     resources:
-        mem_mb=PLAN.resources("expect").mem_mb,
-        runtime=PLAN.resources("expect").runtime,
+        **JOBS.of("expect", "results/{expected}/expect"),
     shell:
         "polar-tools expect {input.spec} > {log} 2>&1"

@@ -12,10 +12,9 @@ rule harness:
         "benchmarks/{experiment}/{run}/harness/{evaluation}.tsv"
     threads: lambda w: PLAN.threads(f"results/{w.experiment}/{w.run}/harness/{w.evaluation}")
     resources:
+        **JOBS.of("harness", "results/{experiment}/{run}/harness/{evaluation}"),
         gpu=lambda w: PLAN.gpus(
             f"results/{w.experiment}/{w.run}/harness/{w.evaluation}"
         ),
-        mem_mb=PLAN.resources("harness").mem_mb,
-        runtime=PLAN.resources("harness").runtime,
     shell:
         "polar-tools harness {input.spec} > {log} 2>&1"

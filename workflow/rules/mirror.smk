@@ -14,7 +14,6 @@ rule mirror:
     benchmark:
         "benchmarks/resources/{section}/{name}.tsv"
     resources:
-        mem_mb=PLAN.resources("mirror").mem_mb,
-        runtime=PLAN.resources("mirror").runtime,
+        **JOBS.of("mirror", "resources/{section}/{name}"),
     shell:
         "polar-tools pull-push {input.spec} > {log} 2>&1"

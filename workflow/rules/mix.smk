@@ -9,7 +9,6 @@ rule mix:
     benchmark:
         "benchmarks/datasets/{mixture}.tsv"
     resources:
-        mem_mb=PLAN.resources("mix").mem_mb,
-        runtime=PLAN.resources("mix").runtime,
+        **JOBS.of("mix", "results/datasets/{mixture}"),
     shell:
         "polar-tools mix {input.spec} > {log} 2>&1"

@@ -11,7 +11,6 @@ rule overlap:
     benchmark:
         "benchmarks/datasets/{prepared}/overlap/{evaluation}.tsv"
     resources:
-        mem_mb=PLAN.resources("overlap").mem_mb,
-        runtime=PLAN.resources("overlap").runtime,
+        **JOBS.of("overlap", "results/datasets/{prepared}/overlap/{evaluation}"),
     shell:
         "polar-tools overlap {input.spec} > {log} 2>&1"

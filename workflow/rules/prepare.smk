@@ -9,7 +9,6 @@ rule prepare:
     benchmark:
         "benchmarks/datasets/{dataset}.tsv"
     resources:
-        mem_mb=PLAN.resources("prepare").mem_mb,
-        runtime=PLAN.resources("prepare").runtime,
+        **JOBS.of("prepare", "results/datasets/{dataset}"),
     shell:
         "polar-tools prepare {input.spec} > {log} 2>&1"

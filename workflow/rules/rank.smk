@@ -10,8 +10,7 @@ rule rank:
         "benchmarks/{experiment}/rank.tsv"
     threads: lambda w: PLAN.threads(f"results/{w.experiment}/rank")
     resources:
+        **JOBS.of("rank", "results/{experiment}/rank"),
         gpu=lambda w: PLAN.gpus(f"results/{w.experiment}/rank"),
-        mem_mb=PLAN.resources("rank").mem_mb,
-        runtime=PLAN.resources("rank").runtime,
     shell:
         "polar-tools rank {input.spec} > {log} 2>&1"

@@ -33,7 +33,6 @@ rule report:
     benchmark:
         "benchmarks/report.tsv"
     resources:
-        mem_mb=PLAN.resources("report").mem_mb,
-        runtime=PLAN.resources("report").runtime,
+        **JOBS.of("report", "results/report"),
     shell:
         "polar-tools report {input.spec} > {log} 2>&1"

@@ -11,7 +11,6 @@ rule tokenize:
         "benchmarks/{experiment}/tokenize.tsv"
     threads: lambda w: PLAN.threads(f"results/{w.experiment}/tokenize")
     resources:
-        mem_mb=PLAN.resources("tokenize").mem_mb,
-        runtime=PLAN.resources("tokenize").runtime,
+        **JOBS.of("tokenize", "results/{experiment}/tokenize"),
     shell:
         "polar-tools tokenize {input.spec} > {log} 2>&1"

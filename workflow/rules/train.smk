@@ -16,14 +16,13 @@ rule train:
         "benchmarks/{experiment}/{run}/train.tsv"
     threads: lambda w: PLAN.threads(f"results/{w.experiment}/{w.run}/train")
     resources:
+        **JOBS.of("train", "results/{experiment}/{run}/train"),
         gpu=of_train("gpu"),
         nodes=of_train("nodes"),
         tasks=of_train("tasks"),
         mpi=of_train("mpi"),
         gres=of_train("gres"),
         tasks_per_gpu=of_train("tasks_per_gpu"),
-        mem_mb=PLAN.resources("train").mem_mb,
-        runtime=PLAN.resources("train").runtime,
     params:
         on_each=lambda w, resources: (
             f"{resources.mpi} --nodes={resources.nodes} --ntasks={resources.tasks} --ntasks-per-node=1 "

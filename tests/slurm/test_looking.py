@@ -1,0 +1,74 @@
+"""What `polar-tools doctor` and `polar-tools status` say of a real cluster and of jobs on it."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.slurm.cluster import Cluster
+from tests.slurm.runs import PATIENCE, QUICK, TARGET, TRAIN, Project
+from tests.tiny import run
+
+PROFILE = {"executor": "slurm", "slurm-status-command": "squeue", "slurm-init-seconds-before-status-checks": 10}
+
+
+def doctor(folder: Path, cluster: Cluster, *words: str, **resources: str) -> dict[str, list[tuple[str, str]]]:
+    """What the doctor finds with a profile that asks for these resources: by subject."""
+    (folder / "site").mkdir(exist_ok=True)
+    (folder / "site/profile.yaml").write_text(json.dumps({**PROFILE, "default-resources": resources}))
+    done = run("polar-tools", "doctor", *words, "--profile", "site", "--json", cwd=folder, **cluster.environment)
+    found: dict[str, list[tuple[str, str]]] = {}
+    for one in json.loads(done.stdout):
+        found.setdefault(one["subject"], []).append((one["level"], one["said"]))
+    problems = any(level == "problem" for each in found.values() for level, _ in each)
+    assert done.returncode == int(problems), done.stderr
+    return found
+
+
+def test_a_cluster_that_is_well_is_told_to_be(fresh: Path, cluster: Cluster) -> None:
+    found = doctor(fresh, cluster, "config/config.yaml", slurm_partition="gpu")
+    assert found["status"] == [("good", "jobs are asked for by squeue; accounting is off")]
+    assert found["partition"] == [("good", "`gpu`, up to 2 GPUs a node")]
+    ((level, said),) = found["node"]
+    assert level == "good" and "writes here and runs polar-tools" in said
+    assert not list(fresh.glob(".polar-doctor-*"))
+
+
+def test_what_no_node_has_is_said_before_anything_is_submitted(fresh: Path, cluster: Cluster) -> None:
+    assert (
+        "there is no partition `gup`; there are all, cheap, gpu, urgent" in doctor(fresh, cluster, slurm_partition="gup")["partition"][0][1]
+    )
+    config = fresh / "config/config.yaml"
+    config.write_text(config.read_text(encoding="utf-8").replace("method: cls", "method: cls\n    gpus: 5", 1), encoding="utf-8")
+    found = doctor(fresh, cluster, "config/config.yaml", slurm_partition="gpu")
+    assert (
+        found["partition"][0][0] == "problem"
+        and "asks for 5 GPUs on a node, and no node of `gpu` has more than 2" in found["partition"][0][1]
+    )
+    assert found["submission"][0][0] == "problem"
+
+
+def test_jobs_are_seen_to_wait_and_to_run(project_here: Project) -> None:
+    project_here.edit(("max_steps: 4\n", "max_steps: 100000\n"))
+
+    def standing() -> dict[str, Any]:
+        done = run("polar-tools", "status", "--json", cwd=project_here.folder, **project_here.cluster.environment)
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = next(one for one in json.loads(done.stdout) if one["path"] == TRAIN)
+        return found
+
+    project_here.start(TARGET, *QUICK)
+    first = project_here.wait(lambda: (one := standing())["state"] in ("queued", "running") and one, "the job to be seen")
+    (job, _) = project_here.jobs(comment="rule_train")[0]
+    assert f"Slurm job {job}" in first.get("owner", "") + first.get("reason", "")
+    seen = project_here.wait(lambda: (one := standing()).get("advancement") and one, "steps to be seen")
+    assert seen["state"] == "running" and f"Slurm job {job}" in seen["owner"] and seen["advancement"]["of"] == 100000
+    project_here.kill()
+    os.kill(project_here.owner(), signal.SIGKILL)
+    deadline = time.monotonic() + PATIENCE
+    while (ended := standing())["state"] != "failed":
+        assert time.monotonic() < deadline, ended
+        time.sleep(1)
+    assert f"Slurm job {job}" in ended["reason"] and "was killed" in ended["reason"]
