@@ -33,12 +33,8 @@ ROOM = 64
 """Columns by which a cache grows, so that a token doesn't cost a copy of all before it."""
 LEAVING = 8
 """Rows leave together, when they are this part of a batch: to leave costs a copy of the rest."""
-FEW = 4096
-"""Tokens, read and written, that a batch may have in any case."""
-LAYERS = ("num_hidden_layers", "decoder_layers", "num_layers", "n_layer")
-HIDDEN = ("hidden_size", "d_model", "n_embd")
-HEADS = ("num_attention_heads", "decoder_attention_heads", "num_heads", "n_head")
-"""What configurations call the layers of a model, the size of its states, and its heads."""
+FEW, CACHE = 4096, 2**30
+"""Tokens, read and written, that a batch may have in any case, and bytes that the model may remember of them."""
 READERS = (RepetitionPenaltyLogitsProcessor, NoRepeatNGramLogitsProcessor)
 """What looks at the tokens that are there: it must not see those that fill a row up."""
 BOUND = (EncoderRepetitionPenaltyLogitsProcessor, EncoderNoRepeatNGramLogitsProcessor)
@@ -96,16 +92,16 @@ def counts_ngrams(model: PreTrainedModel, generation: Mapping[str, Any]) -> bool
 
 
 def tokens_at_once(model: PreTrainedModel) -> int:
-    """Tokens of which what a model remembers is as much as its weights, which each step reads anyway; FEW where it doesn't say how much."""
-    text = model.config.get_text_config(decoder=True).to_dict()
-    layers, hidden, heads = (
-        next((int(text[name]) for name in names if isinstance(text.get(name), int)), 0) for names in (LAYERS, HIDDEN, HEADS)
-    )
-    if not (layers and hidden and heads):
+    """Tokens of which a model remembers as much as its weights have, which each step reads anyway, or CACHE; FEW where it doesn't say."""
+    text = model.config.get_text_config(decoder=True)
+    try:
+        layers, hidden, heads = text.num_hidden_layers, text.hidden_size, text.num_attention_heads
+    except AttributeError:
         return FEW
-    kept = 2 * layers * (text.get("num_key_value_heads") or heads) * (text.get("head_dim") or hidden // heads)
+    told = text.to_dict()
+    kept = 2 * layers * (told.get("num_key_value_heads") or heads) * (told.get("head_dim") or hidden // heads)
     weights = sum(weight.numel() * weight.element_size() for weight in model.parameters())
-    return max(FEW, int(weights // (kept * model.dtype.itemsize)))
+    return max(FEW, int(max(weights, CACHE) // (kept * model.dtype.itemsize)))
 
 
 def padding(tokenizer: PreTrainedTokenizerBase) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -24,6 +23,8 @@ BATCH = 16
 """Rows that are measured together."""
 ROWS = 128
 """Rows that are written together at most."""
+FILLING, SPARE = 0.25, 512
+"""Part of a batch's prompts, or tokens in any case, that may be there only to fill rows up."""
 IGNORED = -100
 
 
@@ -91,9 +92,13 @@ def _filling(model: PreTrainedModel, prompts: Sequence[list[int]], generation: M
     alike = beams > 1 and not model.config.is_encoder_decoder and decoding.counts_ngrams(model, generation)
 
     def fitting(rows: Sequence[int]) -> int:
-        longest = len(prompts[rows[0]])
+        longest, filled = len(prompts[rows[0]]), 0
         count = 1 if drawn else max(1, most // (longest + new))
-        return sum(1 for _ in takewhile(lambda row: len(prompts[row]) == longest, rows[:count])) if alike else count
+        for place, row in enumerate(rows[:count]):
+            filled += longest - len(prompts[row])
+            if filled > (0 if alike else max(SPARE, FILLING * longest * (place + 1))):
+                return place
+        return min(count, len(rows))
 
     return fitting
 

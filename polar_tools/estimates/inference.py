@@ -20,8 +20,8 @@ LIBRARIES = 520.0
 """MiB of Python with torch and transformers."""
 AT_A_TIME, WRITTEN = 16, 128
 """Rows that go through a model together, and those that are written together at most (inference.py)."""
-FEW, ROOM = 4096, 64
-"""Tokens that are written together in any case, and columns that a cache has behind them (decoding.py)."""
+FEW, CACHE, ROOM = 4096, 2**30, 64
+"""Tokens that are written together in any case, bytes that a cache may have, and columns that it has behind them (decoding.py)."""
 WRITING = ("sft", "seq2seq", "multimodal", "grpo", "rloo", "ppo")
 """Methods whose models write where they are measured."""
 LAYERS = 2
@@ -39,7 +39,7 @@ def needs(config: Config, model: Architecture, rows: Rows, generation: Generatio
     kept = sum(2.0 * stack.layers * stack.key for stack in model.stacks)
     cache = kept * batch.tokens if generation else 0.0
     if generation and config.method in WRITING:
-        cache = kept * _written(rows, length, generation.num_beams, max(FEW, whole / (kept * width)))
+        cache = kept * _written(rows, length, generation.num_beams, max(FEW, max(whole, CACHE) / (kept * width)))
     memory = Memory(
         libraries=CUDA if config.gpus else LIBRARIES,
         weights=whole / MIB,

