@@ -69,7 +69,7 @@ def clone(tmp_path: Path) -> Path:
 def test_dvc_stages_cover_every_artifact(clone: Path) -> None:
     done = run("dvc", "stage", "list", cwd=clone)
     assert done.returncode == 0, done.stderr
-    outs = [line.split("Outputs ")[1].strip() for line in done.stdout.splitlines()]
+    outs = [out for line in done.stdout.splitlines() for out in line.split("Outputs ")[1].strip().split(", ")]
     plan = Plan(config.load(REPOSITORY / "config/config.yaml"))
     homeless = [path for path in plan.artifacts if not any(path == out or path.startswith(f"{out}/") for out in outs)]
     assert not homeless
