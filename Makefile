@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # An index may serve several gigabytes of CUDA for a plain `torch`; this exact version is what was tried.
 INSTALL := $(BIN)/python -m pip install --quiet --constraint envs/cpu.txt torch==2.13.0 --editable
+# A bundle (`polar-tools bundle`) has the packages beside it, and asks no index for any.
+PACKED := $(wildcard wheels/requirements.txt)
 
 .PHONY: run pull data test test-all test-slurm default-run examples lint format fix pictures bench bench-memory bench-eval bench-slurm clean
 
@@ -92,8 +94,13 @@ clean:  ## forget all results; what was fetched and made is gone
 $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python 3.11 with venv is needed: apt-get install python3.11-venv, or make PYTHON=/path/to/python3.11" >&2; exit 1; }
 
-$(VENV)/installed-run: $(VENV)/bin/python pyproject.toml envs/cpu.txt
+$(VENV)/installed-run: $(VENV)/bin/python pyproject.toml envs/cpu.txt $(PACKED)
+ifdef PACKED
+	$(BIN)/python -m pip install --quiet --no-index --find-links wheels --require-hashes --requirement $(PACKED)
+	$(BIN)/python -m pip install --quiet --no-index --no-deps --no-build-isolation --editable .
+else
 	$(INSTALL) ".[s3,workflow,prepare,train,embed,evaluate]"
+endif
 	@touch $@
 
 $(VENV)/installed-pull: $(VENV)/installed-run
@@ -101,5 +108,5 @@ $(VENV)/installed-pull: $(VENV)/installed-run
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/bin/python pyproject.toml envs/cpu.txt
-	$(INSTALL) ".[s3,workflow,prepare,train,embed,quantize,optimizers,distributed,evaluate,korean,harness,dvc,dev]"
+	$(INSTALL) ".[s3,workflow,prepare,train,embed,quantize,optimizers,distributed,evaluate,korean,harness,dvc,archive,dev]"
 	@touch $@ $(VENV)/installed-run $(VENV)/installed-pull

@@ -15,13 +15,13 @@ import click
 def command(path: Path, as_json: bool, **access: Any) -> None:
     """Hash again the artifacts at PATH and all that they were made from; exit status 1 names what changed.
 
-    Where PATH is what `pull-push --manifest` wrote, look at the copy's target again.
+    Where PATH is what `pull-push --manifest` wrote, look at the copy's target again; where it is a bundle, at its files.
     """
     import json
 
     from polar_tools.errors import IntegrityError
 
-    looked_at, differences, what = _copied(path, **access) or _made(path)
+    looked_at, differences, what = _copied(path, **access) or _bundled(path) or _made(path)
     if as_json:
         click.echo(json.dumps({what: looked_at, "differences": differences}, indent=2, ensure_ascii=False))
     if differences:
@@ -37,6 +37,14 @@ def _copied(path: Path, **access: Any) -> tuple[list[str], list[str], str] | Non
     if (copied := manifest.read(path)) is None:
         return None
     return sorted(copied["files"]), manifest.verify(copied, Access(**access)), "files"
+
+
+def _bundled(path: Path) -> tuple[list[str], list[str], str] | None:
+    from polar_tools.bundling import listing
+
+    if (told := listing.read(path)) is None:
+        return None
+    return [*told["files"], *told["links"]], list(listing.differences(path)), "files"
 
 
 def _made(path: Path) -> tuple[list[str], list[str], str]:
