@@ -46,6 +46,10 @@ wildcard_constraints:
     expected=r"datasets/[^/]+|[^/]+/tokenize",
 
 
+# What `--sdm apptainer` runs jobs in.
+container: PLAN.config.run.container
+
+
 localrules:
     all,
     datasets,

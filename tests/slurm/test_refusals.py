@@ -28,8 +28,8 @@ def test_job_that_slurm_would_never_start_is_refused_with_what_to_do(project_her
     project_here.edit(gpus, ("run:\n", f"run:\n  resources: {{train: {{{asked}}}}}\n"))
     project_here.start(TARGET, *QUICK)
     assert project_here.finish(60) == 1
-    assert project_here.said.count(advice) == 1, project_here.said
-    assert "polar-tools doctor --profile slurm" in project_here.said and "Traceback" not in project_here.said
+    assert advice in project_here.said, project_here.said
+    assert "Trying to restart" not in project_here.said and "Traceback" not in project_here.said
     assert project_here.queue() == ""
 
 
@@ -42,10 +42,10 @@ def test_more_gpus_than_any_node_has_are_not_waited_for(project_here: Project) -
 
 
 def test_mistake_in_the_config_is_found_by_one_job(fresh_here: Project) -> None:
-    fresh_here.edit(("{text: sentence", "{text: sentense"))
+    fresh_here.edit(("{text: answer", "{text: anser"))
     fresh_here.start(KINDS, *QUICK)
     assert fresh_here.finish() == 1
-    assert "sentense" in fresh_here.said and "not tried again: it would end so each time" in fresh_here.said
+    assert "anser" in fresh_here.said and "not tried again: it would end so each time" in fresh_here.said
     assert len(fresh_here.jobs(comment="rule_prepare")) == 1
 
 
