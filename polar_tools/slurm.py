@@ -61,6 +61,7 @@ def mend() -> None:
         return
     plugin.query_job_status = Watch(plugin.query_job_status)
     plugin.get_min_job_age = _Remembered(plugin.get_min_job_age)
+    plugin.validate_account = lambda account, logger: account  # sbatch knows better, and its answer isn't a traceback
     plugin.get_submit_command = Submissions(plugin.get_submit_command, plugin.set_gres_string)
     plugin.Executor.sleep = _until_the_next_look
     plugin.get_max_array_size = _Present(plugin.get_max_array_size, plugin.WorkflowError)

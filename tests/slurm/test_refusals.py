@@ -24,7 +24,7 @@ SLURM = {"sbatch", "squeue", "sacct", "scontrol", "srun", "scancel", "sinfo"}
     ],
 )
 def test_job_that_slurm_would_never_start_is_refused_with_what_to_do(project_here: Project, asked: str, advice: str) -> None:
-    gpus = ("method: cls\n", "method: cls\n    gpus: 1\n") if "gpu_model" in asked else ("max_steps: 4\n", "max_steps: 5\n")
+    gpus = ("method: sft\n", "method: sft\n    gpus: 1\n") if "gpu_model" in asked else ("max_steps: 4\n", "max_steps: 5\n")
     project_here.edit(gpus, ("run:\n", f"run:\n  resources: {{train: {{{asked}}}}}\n"))
     project_here.start(TARGET, *QUICK)
     assert project_here.finish(60) == 1
@@ -34,7 +34,7 @@ def test_job_that_slurm_would_never_start_is_refused_with_what_to_do(project_her
 
 
 def test_more_gpus_than_any_node_has_are_not_waited_for(project_here: Project) -> None:
-    project_here.edit(("method: cls\n", "method: cls\n    gpus: 5\n"))
+    project_here.edit(("method: sft\n", "method: sft\n    gpus: 5\n"))
     project_here.start(TARGET, *QUICK)
     assert project_here.finish(60) == 1
     assert "No node of the partition has so much: lower `gpus`" in project_here.said
