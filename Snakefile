@@ -47,6 +47,10 @@ wildcard_constraints:
     publication="|".join(map(re.escape, PLAN.config.publish)) or "none",
 
 
+# What `--sdm apptainer` runs jobs in.
+container: PLAN.config.run.container
+
+
 localrules:
     all,
     datasets,

@@ -166,7 +166,7 @@ class Resources(Frozen):
 
     mem_mb: PositiveInt | Literal["auto"] = "auto"
     """Memory in MiB; `auto`: what `polar-tools plan` foretells and a quarter more, and no less than is usual for the stage."""
-    runtime: PositiveInt
+    runtime: PositiveInt = 60
     """Time limit in minutes."""
     slurm_partition: str | None = None
     """Partition; this and the following are the profile's, where they are not said here."""
@@ -227,6 +227,15 @@ class StageResources(Frozen):
     most: Limits = Limits()
     """Up to where attempts ask for more."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _unsaid_stays_as_it_is(cls, given: Any) -> Any:
+        """Who names a partition for a stage still has its usual memory and time."""
+        if not isinstance(given, Mapping):
+            return given
+        usual = {name: cls.model_fields[name].default.model_dump(exclude_unset=True) for name in cls.model_fields}
+        return {name: {**usual.get(name, {}), **part} if isinstance(part, Mapping) else part for name, part in given.items()}
+
 
 class Run(Frozen):
     """How the work is done. Nothing here changes a result, so nothing here is frozen into a spec."""
@@ -235,6 +244,10 @@ class Run(Frozen):
     """For people."""
     resources: StageResources = StageResources()
     """What jobs ask of a cluster."""
+    container: str = "envs/polar.sif"
+    """The image that jobs run in under `--sdm apptainer`: a file, as envs/polar.def makes it, or a URI such as docker://REGISTRY/polar:TAG."""
+    envmodules: tuple[str, ...] = ()
+    """Modules that jobs load under `--sdm env-modules`, such as cuda/12.8."""
 
 
 class Config(Frozen):
