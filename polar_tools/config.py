@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 import yaml
 from pydantic import Field, JsonValue, NonNegativeInt, PositiveFloat, PositiveInt, StringConstraints, ValidationError, model_validator
 
-from polar_tools import discovery
+from polar_tools import discovery, publication_config
 from polar_tools.complaints import complaints
 from polar_tools.dataset_config import Dataset, Mixture, Prepared, Source
 from polar_tools.discovery import OneOf
@@ -15,6 +15,7 @@ from polar_tools.errors import ConfigError
 from polar_tools.fields import NAME, Frozen, PreparedRef, Ref, did_you_mean, marked
 from polar_tools.methods.base import Config as Experiment
 from polar_tools.metrics import base as metrics
+from polar_tools.publication_config import Publication
 
 try:
     from yaml import CSafeLoader as Loader
@@ -221,6 +222,8 @@ class StageResources(Frozen):
     """Comparing all that was measured on an evaluation."""
     report: Resources = Resources(mem_mb=2000, runtime=30)
     """The report."""
+    publish: Resources = Resources(mem_mb=8000, runtime=240)
+    """Publishing, where Snakemake itself runs."""
     most: Limits = Limits()
     """Up to where attempts ask for more."""
 
@@ -264,6 +267,8 @@ class Config(Frozen):
     """Measurements by name."""
     experiments: dict[Name, Method] = {}
     """Trainings by name. Without any, all models are fetched and all datasets prepared."""
+    publish: dict[Name, Publication] = {}
+    """What is published, by name."""
     run: Run = Run()
     """How the work is done; changes no result."""
 
@@ -271,7 +276,7 @@ class Config(Frozen):
     def _references_lead_somewhere(self) -> Self:
         checks = (
             *(self._dangling, self._unknown_references, self._circles, self._clashes),
-            *(self._unmeasurable, self._untasked, self._unwatched),
+            *(self._unmeasurable, self._untasked, self._unwatched, lambda: publication_config.problems(self)),
         )
         problems = [problem for check in checks for problem in check()]
         if not (self.models or self.datasets or self.experiments):
@@ -392,7 +397,7 @@ class Config(Frozen):
 
     def _clashes(self) -> list[str]:
         both = sorted(set(self.models) & set(self.experiments))
-        taken = sorted({"models", "datasets", "report", "index", "comparisons", "references"} & set(self.experiments))
+        taken = sorted({"models", "datasets", "report", "index", "comparisons", "references", "publish"} & set(self.experiments))
         tests = sorted(name for name, dataset in self.datasets.items() if dataset.test_source and f"{name}.test" in self.datasets)
         parts = [f"{name}.{field}" for name, model in self.models.items() for field in model.parts()]
         return [

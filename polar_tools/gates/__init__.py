@@ -1,0 +1,1 @@
+"""What must hold before a publication leaves this machine: a file a gate."""
