@@ -15,6 +15,7 @@ from polar_tools.errors import ConfigError
 from polar_tools.fields import NAME, Frozen, PreparedRef, Ref, did_you_mean, marked
 from polar_tools.methods.base import Config as Experiment
 from polar_tools.metrics import base as metrics
+from polar_tools.tracker_config import Trackers
 
 try:
     from yaml import CSafeLoader as Loader
@@ -232,6 +233,8 @@ class Run(Frozen):
     """For people."""
     resources: StageResources = StageResources()
     """What jobs ask of a cluster."""
+    trackers: Trackers = ()
+    """Where runs are to be seen besides on disk: MLflow, W&B, TensorBoard, none or several (docs/track.md)."""
 
 
 class Config(Frozen):
