@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from polar_tools import advancement, aside, consumption, energy, lock, refusals
-from polar_tools.errors import UserError
+from polar_tools.errors import UnfinishedError, UserError
 from polar_tools.records import canonical as canonical
 from polar_tools.records import read_json as read_json
 from polar_tools.records import sha256_of as sha256_of
@@ -146,6 +146,27 @@ def settle(folder: Path, frozen: bytes, spec: Spec, records: Records) -> None:
 def is_done(folder: Path, spec: Spec, frozen: bytes, records: Records) -> bool:
     """Whether the artifact in `folder` is there and made from what `frozen` and its inputs are now."""
     return (folder / "manifest.json").is_file() and _is_current(folder, records.origin(spec, frozen))
+
+
+def amend(folder: Path, name: str, told: dict[str, Any]) -> None:
+    """Add to what a manifest says was measured under `name`. Its time stays: nothing that was made from the artifact is out of date.
+
+    Nothing happens where there is no manifest, or somebody is at work there.
+    """
+    try:
+        with lock.held(folder):
+            file = folder / "manifest.json"
+            manifest, made = read_json(file) or {}, file.stat()
+            measured = manifest.get("measured", {})
+            known = measured.get(name, {})
+            if {**known, **told} == known:
+                return
+            manifest["measured"] = {**measured, name: {**known, **told}}
+            for path in (folder / KEPT, file):
+                write_whole(path, canonical(manifest))
+                os.utime(path, ns=(made.st_atime_ns, made.st_mtime_ns))
+    except (UnfinishedError, FileNotFoundError):
+        return
 
 
 def files_of(folder: Path, stage: str) -> list[str]:

@@ -16,6 +16,7 @@ from polar_tools.fields import NAME, Frozen, PreparedRef, Ref, did_you_mean, mar
 from polar_tools.methods.base import Config as Experiment
 from polar_tools.metrics import base as metrics
 from polar_tools.publication_config import Publication
+from polar_tools.tracker_config import Trackers
 
 try:
     from yaml import CSafeLoader as Loader
@@ -248,6 +249,8 @@ class Run(Frozen):
     """The image that jobs run in under `--sdm apptainer`: a file, as envs/polar.def makes it, or a URI such as docker://REGISTRY/polar:TAG."""
     envmodules: tuple[str, ...] = ()
     """Modules that jobs load under `--sdm env-modules`, such as cuda/12.8."""
+    trackers: Trackers = ()
+    """Where runs are to be seen besides on disk: MLflow, W&B, TensorBoard, none or several (docs/track.md)."""
 
 
 class Config(Frozen):
