@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from polar_tools import advancement, aside, consumption, energy, lock, refusals
+from polar_tools import advancement, aside, consumption, energy, hardware, lock, refusals
 from polar_tools.errors import UnfinishedError, UserError
 from polar_tools.records import canonical as canonical
 from polar_tools.records import read_json as read_json
@@ -290,6 +290,7 @@ def _circumstances(folder: Path, spec: Spec, facts: Facts, started: datetime, se
         },
         "started": started.isoformat(timespec="seconds"),
         "host": socket.gethostname(),
+        "hardware": hardware.there_is(),
         "platform": platform.platform(),
         "python": platform.python_version(),
         "polar_tools": __version__,

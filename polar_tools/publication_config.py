@@ -58,7 +58,7 @@ class Terms(Frozen):
     push_to_minio: bool = False
     """Publish in a bucket of MinIO, or of any S3 store; AWS_ENDPOINT_URL says where."""
     minio_model_save_bucket: Text | None = None
-    """The bucket; one that has the project's name without it."""
+    """BUCKET, or BUCKET/PREFIX; without it a bucket of the project's name. Without PREFIX it is PROJECT_NAME-NAME."""
     folder: Text | None = None
     """Publish in a folder of this machine."""
     require: dict[str, Requirement] = {}

@@ -9,6 +9,7 @@ from polar_tools import claims, discovery, pages, scores
 from polar_tools.provenance import Node
 from polar_tools.publishing import licensing
 from polar_tools.publishing.publication import Publication, repository
+from polar_tools.specs import PublishSpec
 
 REVISION = ("commit", "etag", "version", "archive_sha256")
 """What tells the state of a source, the best first."""
@@ -22,6 +23,11 @@ def card(made: Publication) -> str:
     metadata: Any = module.metadata(made)
     text = _rendered(f"{kind}.{made.spec.language}.md.jinja", {**_shared(made), **module.content(made)})
     return f"---\n{metadata}\n---\n\n{text}"
+
+
+def draft(spec: PublishSpec, run: str, step: int) -> str:
+    """README.md of a training that goes on, at a step."""
+    return _rendered(f"draft.{spec.language}.md.jinja", {"name": spec.name, "project_name": spec.project_name, "run": run, "step": step})
 
 
 def _shared(made: Publication) -> dict[str, Any]:

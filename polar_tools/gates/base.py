@@ -1,7 +1,8 @@
 """What every gate shares: how it came out.
 
 A gate file has TITLE (what must hold), MEANS (what to do where it doesn't) and `check(parcel) -> Outcome`. WAIVABLE is False where no
-reason of a person's makes up for it. Gates are found by listing this folder, and all are asked, so that one run names all that is wrong.
+reason of a person's makes up for it. OF_FINISHED says whether it needs the records of what is finished, a Publication; all others are
+asked of the checkpoints of a running training too, which are a Parcel. All are asked, so that one run names all that is wrong.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ MEANS = (
     "with the reason; this is a check of names, and no lawyer"
 )
 WAIVABLE = True
+OF_FINISHED = True
 
 
 def check(parcel: Publication) -> base.Outcome:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 TITLE = "the artifact, its evaluations and all that they were made from are as their records say"
 MEANS = "something was changed after it was made: `snakemake` makes it again, and `polar-tools verify` says what it is"
 WAIVABLE = False
+OF_FINISHED = True
 
 
 def check(parcel: Publication) -> base.Outcome:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 TITLE = "the merged model gives the outputs that its base gives with the adapter"
 MEANS = "merging lost something: publish `what: adapter`, or train with a `dtype` of more bits"
 WAIVABLE = True
+OF_FINISHED = True
 ROWS = 4
 
 

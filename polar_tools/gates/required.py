@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 TITLE = "every figure of `require` is reached"
 MEANS = "the model isn't as good as you asked for: train another, or ask for less"
 WAIVABLE = True
+OF_FINISHED = True
 
 
 def check(parcel: Publication) -> base.Outcome:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 TITLE = "weights are safetensors, whole ones, and no file is a pickle, which can run code when it is loaded"
 MEANS = "leave pickles out, or waive `safetensors` if you know who will load them and why"
 WAIVABLE = True
+OF_FINISHED = False
 PICKLE, ZIP = b"\x80", b"PK\x03\x04"
 """How a pickle begins, and torch's archive of one."""
 

@@ -20,6 +20,7 @@ MEANS = (
     "of what only looks like one, waive `secrets`"
 )
 WAIVABLE = True
+OF_FINISHED = False
 FILES = re.compile(
     r"(^|/)(\.env(\.[^/]*)?|\.netrc|\.git-credentials|\.npmrc|\.pypirc|id_(rsa|dsa|ecdsa|ed25519)|credentials|[^/]*\.(p12|pfx|key|keystore))$"
 )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 TITLE = "tokenizer and chat template give what the model was trained with, also once they are loaded and saved"
 MEANS = "whoever loads the model would send it other tokens than it knows: look which of its files differs from the stage tokenize's"
 WAIVABLE = True
+OF_FINISHED = True
 TEXTS = ("Hello, world.", "  two  spaces\nand a line ", "안녕하세요? 한국어 문장입니다.", "naïve café №5 — 3.14 €", "😀👩‍👩‍👧 e\u0301", "")
 TALK = ({"role": "user", "content": "Hello?"}, {"role": "assistant", "content": "안녕!"}, {"role": "user", "content": "Bye."})
 

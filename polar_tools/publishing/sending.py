@@ -50,7 +50,7 @@ def targets(spec: PublishSpec) -> list[Target]:
         found.append(Target("hub", f"hf://{_type(spec)}{_hub_name(terms.hub_model_id or spec.name)}", terms.private))
     if terms.push_to_minio:
         bucket = terms.minio_model_save_bucket or slug(spec.project_name).lower().replace("_", "-")
-        found.append(Target("minio", f"s3://{bucket}/{spec.name}"))
+        found.append(Target("minio", f"s3://{bucket}" if "/" in bucket else f"s3://{bucket}/{spec.name}"))
     if terms.folder:
         found.append(Target("folder", terms.folder if "://" in terms.folder else f"file://{Path(terms.folder).expanduser()}"))
     return found
@@ -93,12 +93,16 @@ def _there(target: Target) -> set[str]:
 def _stale(parcel: Parcel, target: Target, kept: tuple[str, ...]) -> set[str]:
     """What an earlier publication left there that this one hasn't."""
     there = _there(target)
-    ours = {name for marker in (claims.CLAIM, CHECKPOINTS) if marker in there for name in (marker, *_named(target.uri, marker))}
+    ours = {name for marker in (claims.CLAIM, CHECKPOINTS) if marker in there for name in (marker, *_told(target.uri, marker))}
     return {name for name in ours & there - set(parcel.names) if not (kept and name.startswith(kept))}
 
 
-def _named(uri: str, marker: str) -> list[str]:
-    """The files that a claim, or what stands in for one, names at a target; none where it says nothing that can be read."""
+def named(target: Target, marker: str) -> list[str]:
+    """The files that a claim, or what stands in for one, names at a target; none where there is none."""
+    return _told(target.uri, marker) if marker in _there(target) else []
+
+
+def _told(uri: str, marker: str) -> list[str]:
     with storage.open_source(uri) as snapshot:
         entry = next(entry for entry in snapshot.entries if entry.path == marker)
         try:

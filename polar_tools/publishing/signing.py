@@ -37,7 +37,7 @@ def sign(folder: Path, key: Path) -> str:
     """
     try:
         config = _library("signing").Config().use_elliptic_key_signer(private_key=key).set_hashing_config(_hashing(folder))
-        config.sign(folder, folder / claims.SIGNATURE)
+        config.sign(folder.resolve(), folder.resolve() / claims.SIGNATURE)
     except (ValueError, TypeError) as error:
         raise UserError(f"sign: {key} is no key of the curves P-256, P-384 or P-521; openssl ecparam -name prime256v1 -genkey") from error
     return fingerprint((folder / PUBLIC_KEY).read_bytes())
@@ -56,7 +56,7 @@ def verify(folder: Path, key: Path | None) -> str:
     except (ValueError, TypeError) as error:
         raise UserError(f"{public} is no public key of an elliptic curve in PEM") from error
     try:
-        config.verify(folder, folder / claims.SIGNATURE)
+        config.verify(folder.resolve(), folder.resolve() / claims.SIGNATURE)
     except Exception as error:  # whatever a bundle that was tampered with leads to
         raise IntegrityError(f"{folder / claims.SIGNATURE}: the signature doesn't hold for {public}: {_plain(error)}") from error
     return fingerprint(public.read_bytes())
@@ -81,7 +81,7 @@ def _public(key: Path) -> bytes:
 
 
 def _hashing(folder: Path) -> object:
-    return _library("hashing").Config().set_ignored_paths(paths=[folder / name for name in NOT_OURS], ignore_git_paths=True)
+    return _library("hashing").Config().set_ignored_paths(paths=[folder.resolve() / name for name in NOT_OURS], ignore_git_paths=True)
 
 
 def _library(name: str) -> ModuleType:
@@ -97,5 +97,7 @@ def _plain(error: Exception) -> str:
     """Which files it is about; the library shows hashes as bytes, which nobody reads."""
     import re
 
-    files = re.findall(r"for '([^']+)'", str(error))
-    return f"changed: {', '.join(files)}" if files else first_line(error) or type(error).__name__
+    text = str(error)
+    lots = re.findall(r"(?:Extra|Missing) files found in model '[^']*': ([^\"]+)", text)
+    files = {*re.findall(r"for '([^']+)'", text.replace("\\'", "'")), *(name for lot in lots for name in lot.split(", "))}
+    return f"not what was signed: {', '.join(sorted(files))}" if files else first_line(error) or type(error).__name__

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from polar_tools import cards, claims, discovery
+from polar_tools import artifact, cards, claims, gates, lock
 from polar_tools.artifact import Facts, read_json
-from polar_tools.errors import GateError
-from polar_tools.gates.base import Outcome
 from polar_tools.publishing import assembling, sending, signing
 from polar_tools.publishing.publication import CARD, Publication
 from polar_tools.publishing.sending import Target
@@ -28,18 +26,32 @@ def run(spec: PublishSpec, folder: Path) -> Facts:
     """Write published/ and send it wherever it is to go. Raises GateError, and sends nothing, where a gate isn't passed or waived."""
     targets = sending.targets(spec)
     made = assembled(spec, folder / spec.PAYLOAD, targets[0].shown)
-    gates = asked(made)
+    outcomes = gates.ask(made, made.artifact)
     signed = {"signed_by": signing.sign(made.folder, Path(spec.terms.sign).expanduser())} if spec.terms.sign else {}
     sent = _sent(made, targets, folder / COPIES)
     recorded = {
         "artifact": made.artifact,
         "record": made.node.record_sha256,
         "run": made.run,
-        "gates": {name: {"result": outcome.result, "found": outcome.found} for name, outcome in gates.items()},
+        "gates": {name: {"result": outcome.result, "found": outcome.found} for name, outcome in outcomes.items()},
         "targets": [{"kind": kind, "uri": one["uri"]} for kind, one in sent.items()],
         **signed,
     }
     return Facts(recorded, {"targets": sent}, volatile=(spec.PAYLOAD, COPIES))
+
+
+def try_out(folder: Path) -> None:
+    """Put together what the spec in `folder` asks for, and ask all gates; nothing is sent, and nothing stays.
+
+    Raises GateError where a gate isn't passed or waived.
+    """
+    spec, _ = artifact.asked(folder, "publish")
+    scratch = folder / f"{lock.NAME}.dry-run"
+    try:
+        made = assembled(spec, scratch, sending.targets(spec)[0].shown)
+        gates.ask(made, made.artifact)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def assembled(spec: PublishSpec, folder: Path, repository: str) -> Publication:
@@ -51,25 +63,6 @@ def assembled(spec: PublishSpec, folder: Path, repository: str) -> Publication:
     measured = [node.path for node in (*made.base.values(), *made.evaluations.values())]
     claims.write(folder, made.artifact, measured, spec.config, made.files)
     return made
-
-
-def asked(made: Publication) -> dict[str, Outcome]:
-    """How every gate came out, all asked; raises GateError that names all that keep it from being published."""
-    modules = discovery.modules("gates")
-    found = {name: _waived(name, module, module.check(made), made) for name, module in modules.items()}
-    for name, outcome in found.items():
-        print(f"{name}: {outcome.result}: {outcome.found}", flush=True)
-    closed = [f"{name}: {outcome.found}\n  ({modules[name].MEANS})" for name, outcome in found.items() if outcome.result == "failed"]
-    if closed:
-        raise GateError(f"{made.artifact} is not published:\n" + "\n".join(closed))
-    return found
-
-
-def _waived(name: str, module: ModuleType, outcome: Outcome, made: Publication) -> Outcome:
-    """The outcome, or that a person has waived it."""
-    if outcome.result != "failed" or name not in made.terms.waive or not module.WAIVABLE or outcome.final:
-        return outcome
-    return Outcome("waived", f"{outcome.found} (waived: {made.terms.waive[name]})")
 
 
 def _sent(made: Publication, targets: Sequence[Target], copies: Path) -> dict[str, Any]:
