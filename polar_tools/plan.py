@@ -8,13 +8,15 @@ from functools import cached_property
 from pathlib import Path
 
 from polar_tools import artifact, discovery, foreign_code, publications, recognition, storage, tracker_config
-from polar_tools.config import Config, Evaluation, Metric, Resources
+from polar_tools.config import Config
 from polar_tools.dataset_config import Dataset, Mixture, RowExpectations
 from polar_tools.errors import ConfigError
+from polar_tools.evaluation_config import Evaluation, Metric
 from polar_tools.fields import Ref, payload_of, replaced
 from polar_tools.methods.base import Config as Experiment
 from polar_tools.methods.base import TokenExpectations
 from polar_tools.metrics import tasks
+from polar_tools.run_config import Resources
 from polar_tools.specs import (
     Compared,
     CompareSpec,
