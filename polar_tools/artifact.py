@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from polar_tools import advancement, aside, consumption, energy, lock
-from polar_tools.errors import UserError
+from polar_tools import advancement, aside, consumption, energy, hardware, lock, refusals
+from polar_tools.errors import UnfinishedError, UserError
 from polar_tools.records import canonical as canonical
 from polar_tools.records import read_json as read_json
 from polar_tools.records import sha256_of as sha256_of
@@ -88,9 +88,14 @@ def make(folder: Path, stage: str, work: Work, libraries: Callable[[], Iterable[
 
 def _make(folder: Path, spec: Spec, origin: dict[str, Any], work: Work, libraries: Callable[[], Iterable[str]]) -> None:
     _claim(folder, origin)
+    refusals.forget(folder)
     started, clock = datetime.now(UTC), time.monotonic()
-    with energy.Meter() as meter:
-        facts = work(spec, folder)
+    try:
+        with energy.Meter() as meter:
+            facts = work(spec, folder)
+    except UserError as error:
+        refusals.note(folder, error)
+        raise
     _write_record(folder, origin, facts, libraries())
     circumstances = _circumstances(folder, spec, facts, started, time.monotonic() - clock)
     circumstances["measured"] |= meter.measured()
@@ -145,6 +150,27 @@ def settle(folder: Path, frozen: bytes, spec: Spec, records: Records) -> None:
 def is_done(folder: Path, spec: Spec, frozen: bytes, records: Records) -> bool:
     """Whether the artifact in `folder` is there and made from what `frozen` and its inputs are now."""
     return (folder / "manifest.json").is_file() and _is_current(folder, records.origin(spec, frozen))
+
+
+def amend(folder: Path, name: str, told: dict[str, Any]) -> None:
+    """Add to what a manifest says was measured under `name`. Its time stays: nothing that was made from the artifact is out of date.
+
+    Nothing happens where there is no manifest, or somebody is at work there.
+    """
+    try:
+        with lock.held(folder):
+            file = folder / "manifest.json"
+            manifest, made = read_json(file) or {}, file.stat()
+            measured = manifest.get("measured", {})
+            known = measured.get(name, {})
+            if {**known, **told} == known:
+                return
+            manifest["measured"] = {**measured, name: {**known, **told}}
+            for path in (folder / KEPT, file):
+                write_whole(path, canonical(manifest))
+                os.utime(path, ns=(made.st_atime_ns, made.st_mtime_ns))
+    except (UnfinishedError, FileNotFoundError):
+        return
 
 
 def files_of(folder: Path, stage: str) -> list[str]:
@@ -268,6 +294,7 @@ def _circumstances(folder: Path, spec: Spec, facts: Facts, started: datetime, se
         },
         "started": started.isoformat(timespec="seconds"),
         "host": socket.gethostname(),
+        "hardware": hardware.there_is(),
         "platform": platform.platform(),
         "python": platform.python_version(),
         "polar_tools": __version__,

@@ -20,7 +20,7 @@ from polar_tools.records import canonical, read_json, sha256_of, write_whole
 from polar_tools.version import __version__
 
 FOLDER = "polar"
-CLAIM, CONFIG, RECORDS = f"{FOLDER}/claim.json", f"{FOLDER}/config.yaml", f"{FOLDER}/records"
+CLAIM, CONFIG, RECORDS = f"{FOLDER}/claim.json", f"{FOLDER}/config.yaml", provenance.PUBLISHED
 SIGNATURE = f"{FOLDER}/model.sig"
 """Where a publication is signed, the signature of all its other files."""
 PARTS = ("spec.json", "record.json", "manifest.json")
