@@ -258,7 +258,9 @@ def test_no_secret_reaches_a_tracker(
     places = (server.folder, project / "wandb", project / "tensorboard", *project.glob("results/**/.lock-track"))
     stored = [file for place in places for file in place.rglob("*") if file.is_file()]
     found = {name: [str(file) for file in stored if canary.encode() in file.read_bytes()] for name, canary in CANARIES.items()}
-    assert not any(found.values()) and not any(canary in said for canary in CANARIES.values()), found
+    assert not any(found.values()), found
+    printed = {name for name, canary in CANARIES.items() if canary in said}
+    assert printed <= {"file"}, "tools show how a prompt was changed, and only whoever sends knows what is in that file"
     for place in (server.folder / "artifacts", server.folder, project / "wandb", project / "tensorboard"):
         files = [file for file in place.rglob("*") if file.is_file() and (place != server.folder or file.suffix == ".db")]
         assert any(b"visible-marker" in file.read_bytes() for file in files), f"the search sees what is in {place}"
