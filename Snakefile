@@ -44,6 +44,11 @@ wildcard_constraints:
     name="[^/]+",
     run=r"base|seed\d+",
     expected=r"datasets/[^/]+|[^/]+/tokenize",
+    publication="|".join(map(re.escape, PLAN.config.publish)) or "none",
+
+
+# What `--sdm apptainer` runs jobs in.
+container: PLAN.config.run.container
 
 
 localrules:
@@ -76,6 +81,7 @@ for stage in (
     "harness",
     "compare",
     "report",
+    "publish",
 ):
 
     include: f"workflow/rules/{stage}.smk"

@@ -138,14 +138,22 @@ def merged(model: PeftModel, rows: Sequence[Sequence[int]], dtype: str) -> tuple
     model.eval()
     before = [_outputs(model, row) for row in rows]
     whole = model.merge_and_unload()
-    after = [_outputs(whole, row) for row in rows]
-    distance = max((float((new - old).norm() / old.norm().clamp(min=1e-12)) for old, new in zip(before, after, strict=True)), default=0.0)
-    if not distance <= TOLERANCE[dtype]:
+    apart = _apart(before, [_outputs(whole, row) for row in rows])
+    if not apart <= TOLERANCE[dtype]:
         raise WorldError(
-            f"the merged model's outputs are not those of the adapter: they differ by {distance:.2g} of their size, more than "
+            f"the merged model's outputs are not those of the adapter: they differ by {apart:.2g} of their size, more than "
             f"{TOLERANCE[dtype]:g} that rounding to {dtype} explains. Set `merge_adapter: false`, or a `dtype` of more bits"
         )
-    return whole, distance
+    return whole, apart
+
+
+def distance(one: Any, other: Any, rows: Sequence[Sequence[int]]) -> float:
+    """How far the outputs of two models for `rows`, token ids, are from each other, as a share of their size, where it is most."""
+    return _apart([_outputs(one, row) for row in rows], [_outputs(other, row) for row in rows])
+
+
+def _apart(before: Sequence[Any], after: Sequence[Any]) -> float:
+    return max((float((new - old).norm() / old.norm().clamp(min=1e-12)) for old, new in zip(before, after, strict=True)), default=0.0)
 
 
 def _outputs(model: Any, row: Sequence[int]) -> Any:

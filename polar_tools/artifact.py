@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from polar_tools import advancement, aside, consumption, energy, lock
+from polar_tools import advancement, aside, consumption, energy, hardware, lock, refusals
 from polar_tools.errors import UnfinishedError, UserError
 from polar_tools.records import canonical as canonical
 from polar_tools.records import read_json as read_json
@@ -88,9 +88,14 @@ def make(folder: Path, stage: str, work: Work, libraries: Callable[[], Iterable[
 
 def _make(folder: Path, spec: Spec, origin: dict[str, Any], work: Work, libraries: Callable[[], Iterable[str]]) -> None:
     _claim(folder, origin)
+    refusals.forget(folder)
     started, clock = datetime.now(UTC), time.monotonic()
-    with energy.Meter() as meter:
-        facts = work(spec, folder)
+    try:
+        with energy.Meter() as meter:
+            facts = work(spec, folder)
+    except UserError as error:
+        refusals.note(folder, error)
+        raise
     _write_record(folder, origin, facts, libraries())
     circumstances = _circumstances(folder, spec, facts, started, time.monotonic() - clock)
     circumstances["measured"] |= meter.measured()
@@ -285,6 +290,7 @@ def _circumstances(folder: Path, spec: Spec, facts: Facts, started: datetime, se
         },
         "started": started.isoformat(timespec="seconds"),
         "host": socket.gethostname(),
+        "hardware": hardware.there_is(),
         "platform": platform.platform(),
         "python": platform.python_version(),
         "polar_tools": __version__,

@@ -12,6 +12,7 @@ from polar_tools.diagnosis.base import Finding, Measurement, Run, Words
 from polar_tools.errors import UserError
 from polar_tools.fields import payload_of
 from polar_tools.metrics.base import Prediction
+from polar_tools.provenance import is_copy
 from polar_tools.records import read_json
 from polar_tools.specs import TrainSpec, thaw
 
@@ -41,7 +42,7 @@ def trainings(path: Path) -> list[Path]:
     """
     here = path if path.exists() else Path("results", path)
     specs = [here / "spec.json"] if (here / "spec.json").is_file() else sorted(here.rglob("spec.json"))
-    found = [spec.parent for spec in specs if (read_json(spec) or {}).get("stage") == "train"]
+    found = [spec.parent for spec in specs if (read_json(spec) or {}).get("stage") == "train" and not is_copy(spec.parent, here)]
     if not found:
         raise UserError(f"there is no training at {path}: give the name of an experiment below results/, or the folder of a training")
     return found

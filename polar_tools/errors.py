@@ -32,6 +32,10 @@ class RowError(DataError):
         self.place = place
 
 
+class GateError(UserError):
+    """What would be published may not leave this machine; nothing was sent."""
+
+
 class PreflightError(UserError):
     """What would be trained is not what was asked for."""
 

@@ -24,7 +24,7 @@ class Part:
 
     def __init__(self, name: str, files: Files, spec: PrepareSpec, quarantine: Quarantine | None, shape: str) -> None:
         before = quarantine.count if quarantine else 0
-        read = _Counted(reading.read(Path(files.source), spec.format, quarantine, _selection(files, spec), f"{name}_data"))
+        read = _Counted(reading.read(Path(files.source), spec.format, quarantine, selection(files, spec), f"{name}_data"))
         chosen = (datasets.choose_columns(table, spec.columns) for table in read)
         self.shape, shaped = _shaped(embedded.parsed(chosen, spec.json_columns), shape)
         chunks, self.steps = funnel.through(shaped, spec.filters)
@@ -67,7 +67,7 @@ def _data(rows: Spool) -> pa.Schema:
     return pa.schema([]) if rows.schema is None else datasets.only(rows.schema, data_columns(rows.schema.empty_table()))
 
 
-def _selection(files: Files, spec: PrepareSpec) -> Selection:
+def selection(files: Files, spec: PrepareSpec) -> Selection:
     """What is asked of a source; what the test rows take of the same source is not trained on."""
     other = spec.test if files is spec.train and spec.test is not None and spec.test.source == files.source else None
     without = None if other is None else Selection(other.data, other.dir, other.split)

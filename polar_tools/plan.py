@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from polar_tools import artifact, discovery, foreign_code, recognition, storage, tracker_config
-from polar_tools.config import Config, Evaluation, Metric, Resources
+from polar_tools import artifact, discovery, foreign_code, publications, recognition, storage, tracker_config
+from polar_tools.config import Config
 from polar_tools.dataset_config import Dataset, Mixture, RowExpectations
 from polar_tools.errors import ConfigError
+from polar_tools.evaluation_config import Evaluation, Metric
 from polar_tools.fields import Ref, payload_of, replaced
 from polar_tools.methods.base import Config as Experiment
 from polar_tools.methods.base import TokenExpectations
 from polar_tools.metrics import tasks
+from polar_tools.run_config import Resources
 from polar_tools.specs import (
     Compared,
     CompareSpec,
@@ -41,7 +43,7 @@ from polar_tools.specs import (
     sliced,
 )
 
-REPORT, COMPARISONS = "results/report", "results/comparisons"
+REPORT, COMPARISONS, PUBLICATIONS = "results/report", "results/comparisons", "results/publish"
 NOT_TRAINED: dict[str, object] = {"max_length": None, "on_too_long": "fail", "eval_datasets": {}}
 """What is not asked of rows that a model will not be trained on: they are rendered for what a tokenizer must know of them."""
 
@@ -79,6 +81,8 @@ class Plan:
             self._add(REPORT, spec)
         else:
             self._all_there_is()
+        for name in sorted(config.publish):
+            self._add(f"{PUBLICATIONS}/{name}", publications.spec(config, name, reported, self._dataset))
 
     def inputs(self, path: str) -> list[str]:
         """What a rule waits for besides the spec: the manifests of the inputs, and local files, sorted."""

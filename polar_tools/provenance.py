@@ -11,6 +11,9 @@ from polar_tools.artifact import files_of, read_json, sha256_of
 from polar_tools.errors import UserError
 from polar_tools.specs import same
 
+PUBLISHED = "polar/records"
+"""Where a publication has the records of what it was made from."""
+
 
 @dataclass(frozen=True)
 class Node:
@@ -36,13 +39,19 @@ class Node:
 
 def artifacts_in(path: Path) -> list[Path]:
     """The artifacts at or below `path`, or the one that `path` lies in; raises UserError where there is none."""
-    found = sorted(file.parent for file in path.rglob("manifest.json") if (file.parent / "spec.json").is_file())
+    there = (file.parent for file in path.rglob("manifest.json") if (file.parent / "spec.json").is_file())
+    found = sorted(folder for folder in there if not is_copy(folder, path))
     if found:
         return found
     for folder in [path, *path.resolve().parents]:
         if (folder / "manifest.json").is_file() and (folder / "spec.json").is_file():
             return [folder]
     raise UserError(f"there is no finished artifact at {path}: no manifest.json in it, below it or above it")
+
+
+def is_copy(folder: Path, top: Path) -> bool:
+    """Whether a folder with records below `top` is none of an artifact, but of what a publication there tells of one."""
+    return f"/{PUBLISHED}/" in f"/{folder.relative_to(top).as_posix()}/"
 
 
 def lineage(folder: Path) -> Node:

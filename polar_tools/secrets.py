@@ -22,6 +22,8 @@ FIELD = re.compile(
 """Names of fields whose values are secrets; `pad_token` and its like are none."""
 ADDRESS = re.compile(r"(?<=://)[^/\s@:\"'<>]*:[^/\s@\"'<>]+(?=@)|(?<=https://)[^/\s@\"'<>]+(?=@)|(?<=http://)[^/\s@\"'<>]+(?=@)")
 """Who somebody is, with or without a password, in an address."""
+STORES = ("~/.aws/credentials", "~/.netrc", "~/.pypirc", "~/.git-credentials", "~/.cache/huggingface/token")
+"""Files of a person's in which tools keep secrets."""
 _learnt: set[str] = set()
 
 
@@ -36,8 +38,12 @@ def hide_from_process_list() -> None:
 def redacted(text: str) -> str:
     """`text` without any token that this process knows of, and without names and passwords in addresses."""
     known = {*_on_command_line(), *_learnt, *filter(None, (os.environ.get(name) for name in VARIABLES))}
-    named = {value for name, value in os.environ.items() if VARIABLE.search(name) and len(value) >= SHORTEST_FOUND}
-    return ADDRESS.sub("***", _hidden(text, known | named))
+    return ADDRESS.sub("***", _hidden(text, known | set(_named().values())))
+
+
+def _named() -> dict[str, str]:
+    """The variables of the environment that are named as secrets are."""
+    return {name: value for name, value in sorted(os.environ.items()) if VARIABLE.search(name) and len(value) >= SHORTEST_FOUND}
 
 
 def read(file: Path) -> str:
@@ -57,6 +63,25 @@ def learn(data: Any) -> None:
     elif isinstance(data, list | tuple):
         for value in data:
             learn(value)
+
+
+def held() -> dict[str, str]:
+    """The secrets that this process can reach: where each stands -> the secret itself, which is to be compared and never shown."""
+    found = {f"the command line ({number})": value for number, value in enumerate(_on_command_line())}
+    found |= _named()
+    for store in STORES:
+        file = Path(store).expanduser()
+        if file.is_file():
+            found |= {f"{store} ({number})": value for number, value in enumerate(_stored(file.read_text("utf-8", "replace")))}
+    return {name: value for name, value in found.items() if len(value) >= SHORTEST_FOUND}
+
+
+def _stored(text: str) -> Iterator[str]:
+    """The secrets in a file of a tool's: what stands behind such a word, in a URL, or all by itself."""
+    forms = (r"(?im)^\s*[\w.-]*(?:secret|token|passw)[\w.-]*\s*[=:]\s*(\S+)", r"\bpassword\s+(\S+)", r"://[^\s:/@]+:([^\s@/]+)@")
+    yield from (found for form in forms for found in re.findall(form, text))
+    if len(text.split()) == 1:
+        yield text.strip()
 
 
 def _on_command_line() -> Iterator[str]:

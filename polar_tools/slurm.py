@@ -7,10 +7,14 @@ Found with version 2.8 on a real cluster, each by a test in tests/slurm:
   Slurm forgot while nobody asked.
 - What is submitted while the controller restarts counts as failed.
 - Jobs of a Snakemake that was killed live on, and the next one would submit the same work beside them.
+- After the end of a long job up to three minutes pass before the next is submitted.
+- What Slurm refuses for good, and what a tool refuses for a mistake in the config, is submitted again and again.
 """
 
 from __future__ import annotations
 
+import asyncio
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,11 +24,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from polar_tools import refusals
+
 EXECUTOR = "snakemake_executor_plugin_slurm"
 PASSING = ("PREEMPTED", "NODE_FAIL")
 """States in which a job stands for a moment while Slurm queues it again. What stands in them longer has ended."""
+CALM = 6
+"""How many times its first pause Snakemake waits at most before it looks again; the executor would go up to three minutes."""
 GONE = 2
 """After how many looks in a row a job is what it seems to be."""
+ANSWER = 120.0
+"""Seconds within which one of Slurm's commands answers, if at all."""
+RESOURCES = "under run.resources in the config, or in the profile's default-resources"
+IN_VAIN = {
+    "invalid partition": f"Set `slurm_partition` {RESOURCES}; `sinfo --summarize` lists what there is",
+    "invalid account": f"Set `slurm_account` {RESOURCES}; `sacctmgr show associations user=$USER format=account,partition,qos` lists yours",
+    "invalid qos": f"Set `qos` {RESOURCES}; `sacctmgr show associations user=$USER format=account,partition,qos` lists yours",
+    "invalid feature": f"Set `constraint` {RESOURCES}; `sinfo -o '%P %f'` lists what nodes have",
+    "time limit is invalid": "Lower `runtime`, or set `most.runtime`, under run.resources; `sinfo -o '%P %l'` lists the limits",
+    "invalid generic resource": f"Set `gpu_model` {RESOURCES}, or leave it out; `sinfo -o '%P %G'` lists what nodes have",
+    "node configuration is not available": "No node of the partition has so much: lower `gpus`, `threads` or `nodes` of the experiment or "
+    "`mem_mb` (and `most.mem_mb`) under run.resources, or take another `slurm_partition`; `sinfo -o '%P %D %c %m %G'` lists what there is",
+}
+"""What Slurm says (in small letters) to a job that it will never start -> what to do."""
 PATIENCE, PAUSE = 3600.0, 5.0
 """Seconds for which a submission waits for the controller, and between two looks."""
 
@@ -39,8 +61,15 @@ def mend() -> None:
         return
     plugin.query_job_status = Watch(plugin.query_job_status)
     plugin.get_min_job_age = _Remembered(plugin.get_min_job_age)
-    plugin.get_submit_command = Submissions(plugin.get_submit_command)
+    plugin.validate_account = lambda account, logger: account  # sbatch knows better, and its answer isn't a traceback
+    plugin.get_submit_command = Submissions(plugin.get_submit_command, plugin.set_gres_string)
+    plugin.Executor.sleep = _until_the_next_look
     plugin.get_max_array_size = _Present(plugin.get_max_array_size, plugin.WorkflowError)
+
+
+async def _until_the_next_look(executor: Any) -> None:
+    longest = CALM * executor.workflow.executor_settings.init_seconds_before_status_checks
+    await asyncio.sleep(min(executor.next_seconds_between_status_checks, longest))
 
 
 @dataclass
@@ -127,15 +156,22 @@ class Submissions:
     """Puts together how a job is submitted: once the controller is there, and behind the job of an earlier run that does the same work."""
 
     command: Callable[..., str]
+    generic: Callable[[Any], str]
+    """The options that the executor adds for GPUs and the like."""
     orphans: dict[str, list[str]] | None = None
     """What a job is for, as its comment says -> jobs of an earlier run."""
+    tried: dict[tuple[str, ...], str | None] = field(default_factory=dict)
+    """What jobs ask for -> why Slurm would not have such a job, if so."""
 
     def __call__(self, job: Any, params: dict[str, Any], *more: Any, **settings: Any) -> str:
-        """The command that submits a job."""
+        """The command that submits a job; or, where submitting is in vain, one that fails with the reason, and no further attempt."""
         wait_for_controller()
         if self.orphans is None:
             self.orphans = orphans(Path(params["workdir"]), params["run_uuid"])
         command = self.command(job, params, *more, **settings)
+        if reason := _mistake(job) or self._refused(command + self.generic(job)):
+            job.attempt = job.restart_times + 1
+            return f"printf %s {shlex.quote(reason)} >&2; exit 2; #"
         before = self.orphans.get(params["comment_str"], [])
         if not before:
             return command
@@ -146,6 +182,33 @@ class Submissions:
             flush=True,
         )
         return f"{command} --dependency=afterany:{':'.join(before)}"
+
+    def _refused(self, command: str) -> str | None:
+        """Why Slurm would never have such a job, and what to do; asked once for all that are alike."""
+        words = shlex.split(command)[1:]
+        own = {place for place, word in enumerate(words) if word in ("--job-name", "--output", "--comment")}
+        asked = tuple(word for place, word in enumerate(words) if not {place, place - 1} & own and word != "--parsable")
+        if asked not in self.tried:
+            self.tried[asked] = refusal(asked)
+        return self.tried[asked]
+
+
+def refusal(asked: tuple[str, ...]) -> str | None:
+    """What Slurm says to a job with these options of sbatch that it would never start, and what to do; None where it would."""
+    done = _ran("sbatch", "--test-only", *asked, "--wrap", "true")
+    said = done.stderr if done and done.returncode else ""
+    advice = next((what for sign, what in IN_VAIN.items() if sign in said.lower()), None)
+    if advice is None:
+        return None
+    reasons = "; ".join(line.rpartition("error: ")[2].removeprefix("allocation failure: ") for line in said.splitlines())
+    return f"{reasons} (asked for: {' '.join(asked)}). {advice}. `polar-tools doctor --profile slurm` looks at all of it"
+
+
+def _mistake(job: Any) -> str | None:
+    """The mistake in the config for which an earlier attempt at a job ended."""
+    folders = [Path(output).parent for output in (job.expanded_output if job.is_group() else job.output)] if job.attempt > 1 else []
+    found = ((folder, refusals.read(folder)) for folder in folders)
+    return next((f"{folder}: {error} (not tried again: it would end so each time)" for folder, error in found if error), None)
 
 
 def wait_for_controller() -> None:
@@ -172,8 +235,13 @@ def orphans(folder: Path, run: str) -> dict[str, list[str]]:
 
 
 def _said(*command: str) -> str:
-    """What one of Slurm's commands prints; nothing where it fails."""
+    """What one of Slurm's commands prints; nothing where it can't be run."""
+    done = _ran(*command)
+    return done.stdout if done else ""
+
+
+def _ran(*command: str) -> subprocess.CompletedProcess[str] | None:
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120).stdout
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=ANSWER)
     except (OSError, subprocess.TimeoutExpired):
-        return ""
+        return None

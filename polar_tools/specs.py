@@ -10,13 +10,15 @@ from typing import Any, ClassVar, Literal
 from pydantic import ValidationError
 
 from polar_tools import storage
-from polar_tools.config import Generation, Method, Metric, ReportLanguage
+from polar_tools.config import Method, ReportLanguage
 from polar_tools.dataset_config import Filter, RowExpectations, Split
 from polar_tools.errors import ConfigError, UserError
+from polar_tools.evaluation_config import Generation, Metric
 from polar_tools.experiment import distributing
 from polar_tools.fields import Frozen, Payload, PayloadPath, Ref, Slice, marked, payload_of
 from polar_tools.methods.base import Config as Experiment
 from polar_tools.methods.base import TokenExpectations
+from polar_tools.publication_config import Terms
 
 
 class Spec(Frozen):
@@ -297,11 +299,40 @@ class ReportSpec(Spec):
     """What was found where models were compared, by evaluation."""
 
 
+class PublishedRun(Frozen):
+    """One run of an experiment that may be published: its model, and what was measured of it, by evaluation."""
+
+    model: PayloadPath
+    evaluations: dict[str, PayloadPath] = {}
+
+
+class PublishSpec(Spec):
+    """Publish a model, a dataset or the report."""
+
+    PAYLOAD = "published"
+    stage: Literal["publish"] = "publish"
+    name: str
+    """What it is called where nobody names it."""
+    project_name: str
+    language: Literal["en", "ko"] = "en"
+    terms: Terms
+    runs: dict[str, PublishedRun] = {}
+    """The runs of an experiment of which one is published, by name: more than one where the best is looked for."""
+    base: dict[str, PayloadPath] = {}
+    """What was measured of the untouched model, by evaluation."""
+    dataset: PayloadPath | None = None
+    report: PayloadPath | None = None
+    licenses: dict[str, str] = {}
+    """Artifact of a mirrored source -> its licence, where the person says it."""
+    config: dict[str, Any] = {}
+    """The config as far as it decides what is published and what was measured of it."""
+
+
 SPECS: dict[str, type[Spec]] = {
     spec.model_fields["stage"].default: spec
     for spec in (
         *(MirrorSpec, ConvertSpec, PrepareSpec, MixSpec, ExpectSpec, OverlapSpec, DecontaminateSpec),
-        *(TokenizeSpec, RankSpec, TrainSpec, EvaluateSpec, HarnessSpec, CompareSpec, ReportSpec),
+        *(TokenizeSpec, RankSpec, TrainSpec, EvaluateSpec, HarnessSpec, CompareSpec, ReportSpec, PublishSpec),
     )
 }
 

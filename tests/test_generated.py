@@ -1,6 +1,7 @@
 """Files that are generated say what the code says; `pytest tests/test_generated.py --fix` writes them."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,8 @@ import yaml
 from click import Context
 from click.testing import CliRunner
 from jsonschema import Draft7Validator
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from polar_tools import config, discovery, reference
 from polar_tools.cli import group
@@ -65,7 +68,33 @@ a figure of the run.
 """
 
 
+def conda() -> str:
+    """What jobs need, each by the version that was tried: Snakemake copies this file away, so that it can't lean on another."""
+    extras = tomllib.loads((tiny.REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*extras["dependencies"], *(package for extra in RUNNING for package in extras["optional-dependencies"][extra])]
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", (tiny.REPOSITORY / "envs/cpu.txt").read_text(encoding="utf-8"), re.MULTILINE))
+    tried = {canonicalize_name(name): f"{name}=={version}" for name, version in pins.items()}
+    packages = sorted({tried[canonicalize_name(Requirement(package).name)] for package in wanted}, key=str.lower)
+    return CONDA.format(fix=FIX, packages="\n".join(f"      - {package}" for package in packages))
+
+
+RUNNING = ("s3", "workflow", "prepare", "train", "embed", "quantize", "optimizers", "distributed", "evaluate", "korean", "harness")
+CONDA = """\
+# Generated from pyproject.toml and cpu.txt; `{fix}` writes it anew.
+# `snakemake --sdm conda` makes it and puts the tools into it (conda.post-deploy.sh). By hand: conda env create -f envs/conda.yaml, then in
+# the project's folder: pip install --no-deps -e .
+name: polar
+channels: [conda-forge]
+dependencies:
+  - python=3.11
+  - pip
+  - pip:
+{packages}
+"""
+
+
 GENERATED = {
+    "envs/conda.yaml": conda,
     "README.md": readme,
     "workflow/schemas/config.schema.json": reference.config_schema,
     "config/README.md": reference.config_page,

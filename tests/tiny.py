@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parent.parent
-WORKFLOW_FILES = ("Snakefile", "workflow", "profiles", "slurm")
+WORKFLOW_FILES = ("Snakefile", "workflow", "profiles", "slurm", "envs")
 ANIMALS = {"cat": "purrs softly on the warm sofa", "dog": "barks loudly at the garden gate", "fish": "swims slowly in the clear pond"}
 
 CONFIG = """\

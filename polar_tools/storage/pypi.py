@@ -88,6 +88,20 @@ def receive(target: str, access: Access, placement: Placement) -> AbstractContex
     raise ConfigError(f"`{target}`: a package index can only be read; copy to hf://, s3:// or file://")
 
 
+def releases(source: str) -> dict[str, dict[str, str | None]]:
+    """The versions of a source's project that can be had now: the files of each with their sha256, where the index tells it.
+
+    Raises StorageError where no index could be asked, UserError where none knows the project.
+    """
+    failures: list[str] = []
+    found: dict[str, dict[str, str | None]] = {}
+    for package, _ in _offers(_parse(source).name, Path(), failures):
+        found.setdefault(package.version or "", {})[package.filename] = package.digests.get("sha256")
+    if not found:
+        raise _not_found(source, None, {}, set(), failures)
+    return found
+
+
 def _parse(source: str) -> _Address:
     found = re.fullmatch(r"pypi://([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9.!+_-]+)(?:/(.*))?", source)
     if found is None:

@@ -22,7 +22,7 @@ def write(folder: Path, ports: list[int], accounting: bool, settings: Mapping[st
         "SlurmUser": "root",
         "SlurmdUser": "root",
         "AuthType": "auth/munge",
-        "AuthInfo": f"socket={folder}/run/munge",
+        "AuthInfo": f"socket={folder}/run/munge,cred_expire=10",  # what was queued again may start as soon as that
         "CredType": "cred/munge",
         "StateSaveLocation": f"{folder}/state",
         "SlurmdSpoolDir": f"{folder}/spool/%n",

@@ -57,7 +57,7 @@ def cluster(shared_cluster: slurm.Cluster) -> Iterator[slurm.Cluster]:
 def accounted(tmp_path: Path) -> Iterator[slurm.Cluster]:
     """A cluster with slurmdbd."""
     provided((*DAEMONS, *DATABASE), (*PACKAGES, *DATABASE_PACKAGES))
-    with slurm.running(tmp_path / "slurm", accounting=True) as cluster:
+    with slurm.running(tmp_path / "slurm", accounting=True, AccountingStorageEnforce="associations") as cluster:
         yield cluster
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,21 @@ from tests.tiny import run
 PROFILE = {"executor": "slurm", "slurm-status-command": "squeue", "slurm-init-seconds-before-status-checks": 10}
 
 
-def doctor(folder: Path, cluster: Cluster, *words: str, **resources: str) -> dict[str, list[tuple[str, str]]]:
+def doctor(folder: Path, cluster: Cluster, *words: str, hub: str = "", **resources: str) -> dict[str, list[tuple[str, str]]]:
     """What the doctor finds with a profile that asks for these resources: by subject."""
     (folder / "site").mkdir(exist_ok=True)
     (folder / "site/profile.yaml").write_text(json.dumps({**PROFILE, "default-resources": resources}))
-    done = run("polar-tools", "doctor", *words, "--profile", "site", "--json", cwd=folder, **cluster.environment)
+    done = run(
+        "polar-tools",
+        "doctor",
+        *words,
+        "--profile",
+        "site",
+        "--json",
+        cwd=folder,
+        **cluster.environment,
+        **({"HF_ENDPOINT": hub} if hub else {}),
+    )
     found: dict[str, list[tuple[str, str]]] = {}
     for one in json.loads(done.stdout):
         found.setdefault(one["subject"], []).append((one["level"], one["said"]))
@@ -28,7 +39,12 @@ def doctor(folder: Path, cluster: Cluster, *words: str, **resources: str) -> dic
 
 
 def test_a_cluster_that_is_well_is_told_to_be(fresh: Path, cluster: Cluster) -> None:
-    found = doctor(fresh, cluster, "config/config.yaml", slurm_partition="gpu")
+    with socket.create_server(("127.0.0.1", 0)) as hub:
+        here = f"http://127.0.0.1:{hub.getsockname()[1]}"
+        found = doctor(fresh, cluster, "config/config.yaml", hub=here, slurm_partition="gpu")
+    assert found["node-hub"][0][0] == "good"
+    ((level, said),) = doctor(fresh, cluster, hub=here, slurm_partition="gpu")["node-hub"]
+    assert level == "note" and "doesn't reach the Hub at 127.0.0.1 (" in said and "run where snakemake does" in said
     assert found["status"] == [("good", "jobs are asked for by squeue; accounting is off")]
     assert found["partition"] == [("good", "`gpu`, up to 2 GPUs a node")]
     ((level, said),) = found["node"]

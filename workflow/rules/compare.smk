@@ -8,6 +8,10 @@ rule compare:
         "logs/comparisons/{evaluation}.log",
     benchmark:
         "benchmarks/comparisons/{evaluation}.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    envmodules:
+        *PLAN.config.run.envmodules,
     resources:
         **JOBS.of("compare", "results/comparisons/{evaluation}"),
     shell:

@@ -8,6 +8,10 @@ rule convert:
         "logs/models/{name}.log",
     benchmark:
         "benchmarks/models/{name}.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    envmodules:
+        *PLAN.config.run.envmodules,
     resources:
         **JOBS.of("convert", "results/models/{name}"),
     shell:

@@ -8,6 +8,10 @@ rule decontaminate:
         "logs/datasets/{prepared}/clean.log",
     benchmark:
         "benchmarks/datasets/{prepared}/clean.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    envmodules:
+        *PLAN.config.run.envmodules,
     resources:
         **JOBS.of("decontaminate", "results/datasets/{prepared}/clean"),
     shell:

@@ -10,6 +10,10 @@ rule evaluate:
         "logs/{experiment}/{run}/evaluate/{evaluation}.log",
     benchmark:
         "benchmarks/{experiment}/{run}/evaluate/{evaluation}.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    envmodules:
+        *PLAN.config.run.envmodules,
     threads: lambda w: PLAN.threads(f"results/{w.experiment}/{w.run}/evaluate/{w.evaluation}")
     resources:
         **JOBS.of("evaluate", "results/{experiment}/{run}/evaluate/{evaluation}"),

@@ -8,6 +8,10 @@ rule expect:
         "logs/{expected}/expect.log",
     benchmark:
         "benchmarks/expect/{expected}.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    envmodules:
+        *PLAN.config.run.envmodules,
     resources:
         **JOBS.of("expect", "results/{expected}/expect"),
     shell:

@@ -10,6 +10,10 @@ rule harness:
         "logs/{experiment}/{run}/harness/{evaluation}.log",
     benchmark:
         "benchmarks/{experiment}/{run}/harness/{evaluation}.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    envmodules:
+        *PLAN.config.run.envmodules,
     threads: lambda w: PLAN.threads(f"results/{w.experiment}/{w.run}/harness/{w.evaluation}")
     resources:
         **JOBS.of("harness", "results/{experiment}/{run}/harness/{evaluation}"),

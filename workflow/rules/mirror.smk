@@ -13,6 +13,10 @@ rule mirror:
         "logs/resources/{section}/{name}.log",
     benchmark:
         "benchmarks/resources/{section}/{name}.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    envmodules:
+        *PLAN.config.run.envmodules,
     resources:
         **JOBS.of("mirror", "resources/{section}/{name}"),
     shell:

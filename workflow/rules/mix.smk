@@ -8,6 +8,10 @@ rule mix:
         "logs/datasets/{mixture}.log",
     benchmark:
         "benchmarks/datasets/{mixture}.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    envmodules:
+        *PLAN.config.run.envmodules,
     resources:
         **JOBS.of("mix", "results/datasets/{mixture}"),
     shell:

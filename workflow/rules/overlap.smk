@@ -10,6 +10,10 @@ rule overlap:
         "logs/datasets/{prepared}/overlap/{evaluation}.log",
     benchmark:
         "benchmarks/datasets/{prepared}/overlap/{evaluation}.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    envmodules:
+        *PLAN.config.run.envmodules,
     resources:
         **JOBS.of("overlap", "results/datasets/{prepared}/overlap/{evaluation}"),
     shell:

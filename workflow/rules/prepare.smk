@@ -8,6 +8,10 @@ rule prepare:
         "logs/datasets/{dataset}.log",
     benchmark:
         "benchmarks/datasets/{dataset}.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    envmodules:
+        *PLAN.config.run.envmodules,
     resources:
         **JOBS.of("prepare", "results/datasets/{dataset}"),
     shell:

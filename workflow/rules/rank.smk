@@ -8,6 +8,10 @@ rule rank:
         "logs/{experiment}/rank.log",
     benchmark:
         "benchmarks/{experiment}/rank.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    envmodules:
+        *PLAN.config.run.envmodules,
     threads: lambda w: PLAN.threads(f"results/{w.experiment}/rank")
     resources:
         **JOBS.of("rank", "results/{experiment}/rank"),

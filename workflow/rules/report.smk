@@ -32,6 +32,10 @@ rule report:
         "logs/report.log",
     benchmark:
         "benchmarks/report.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    envmodules:
+        *PLAN.config.run.envmodules,
     resources:
         **JOBS.of("report", "results/report"),
     shell:

@@ -9,6 +9,10 @@ rule tokenize:
         "logs/{experiment}/tokenize.log",
     benchmark:
         "benchmarks/{experiment}/tokenize.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    envmodules:
+        *PLAN.config.run.envmodules,
     threads: lambda w: PLAN.threads(f"results/{w.experiment}/tokenize")
     resources:
         **JOBS.of("tokenize", "results/{experiment}/tokenize"),

@@ -14,6 +14,10 @@ rule train:
         "logs/{experiment}/{run}/train.log",
     benchmark:
         "benchmarks/{experiment}/{run}/train.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    envmodules:
+        *PLAN.config.run.envmodules,
     threads: lambda w: PLAN.threads(f"results/{w.experiment}/{w.run}/train")
     resources:
         **JOBS.of("train", "results/{experiment}/{run}/train"),
