@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from polar_tools import secrets
 from polar_tools.artifact import WORK, canonical, read_json
 from polar_tools.trackers.base import NOTES, Run
 
@@ -22,7 +23,7 @@ def of(root: Path, path: str, project: str) -> Run:
     """The run of the artifact at `path` below `root`; its id is drawn where there is none yet."""
     owner = owner_of(root, path)
     experiment, run = _names(owner)
-    return Run(_id(root / owner), owner, project, experiment, run)
+    return Run(_id(root / owner), owner, secrets.redacted(project), experiment, run)
 
 
 def owner_of(root: Path, path: str) -> str:
