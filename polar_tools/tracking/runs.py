@@ -29,13 +29,11 @@ def of(root: Path, path: str, project: str) -> Run:
 def owner_of(root: Path, path: str) -> str:
     """The training whose model an artifact measures or publishes, or else the artifact itself."""
     spec = read_json(root / path / "spec.json") or {}
-    if spec.get("stage") == "train":
-        return path
-    inputs = (read_json(root / path / "record.json") or {}).get("inputs") or {}
-    trained = spec.get("trained")
-    named = [trained.rpartition("/")[0]] if isinstance(trained, str) else [] if spec.get("stage") != "publish" else sorted(inputs)
-    trainings = [one for one in named if (read_json(root / one / "spec.json") or {}).get("stage") == "train"]
-    return trainings[0] if len(trainings) == 1 else path
+    facts = (read_json(root / path / "record.json") or {}).get("facts", {})
+    told = facts.get("artifact") if spec.get("stage") == "publish" else spec.get("trained")
+    named = told if spec.get("stage") == "publish" else str(told or "").rpartition("/")[0]
+    is_training = isinstance(named, str) and (read_json(root / named / "spec.json") or {}).get("stage") == "train"
+    return str(named) if is_training else path
 
 
 def _names(path: str) -> tuple[str, str]:
