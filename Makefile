@@ -108,6 +108,6 @@ $(VENV)/installed-pull: $(VENV)/installed-run
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/bin/python pyproject.toml envs/cpu.txt
-	$(INSTALL) ".[s3,workflow,prepare,train,embed,quantize,optimizers,distributed,evaluate,korean,harness,dvc,archive,track,dev]"
+	$(INSTALL) ".[s3,workflow,prepare,train,embed,quantize,optimizers,distributed,evaluate,korean,harness,dvc,sign,track,archive,dev]"
 	$(BIN)/python -m pip install --quiet --no-deps --constraint envs/cpu.txt mlflow  # the server; 3.17 asks for an older pyarrow than it needs
 	@touch $@ $(VENV)/installed-run $(VENV)/installed-pull

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +86,7 @@ def _stored(text: str) -> Iterator[str]:
 
 
 def _on_command_line() -> Iterator[str]:
-    words = sys.argv[1:]
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in pairwise([*sys.argv[1:], ""]):
         option, equals, value = word.partition("=")
         if option in OPTIONS:
             yield value if equals else following

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from polar_tools import tracker_config
+from polar_tools import secrets, tracker_config
+from polar_tools.errors import first_line
 from polar_tools.tracking import runs, sending
 
 LIVE = ("train",)
@@ -21,12 +22,11 @@ AFTER_FAILURE = 5.0
 
 @contextmanager
 def watched(folder: Path, stage: str) -> Iterator[Callable[[], None]]:
-    """While this lasts, what is made in `folder` is sent to the trackers of the project, from the call of what this yields on."""
-    settings = tracker_config.read(Path()) if stage in runs.TRACKED else None
-    if settings is None:
-        yield lambda: None
-        return
-    follower = _Follower(folder, settings)
+    """While this lasts, what is made in `folder` is sent to the trackers of the project, from the call of what this yields on.
+
+    Whatever goes wrong with that is said, and ends nothing else.
+    """
+    follower = _Follower(folder, stage)
     try:
         yield lambda: follower.start() if stage in LIVE else None
     except BaseException:
@@ -34,25 +34,38 @@ def watched(folder: Path, stage: str) -> Iterator[Callable[[], None]]:
         raise
     if follower.is_needed():
         follower.start()
-    follower.end(max(one.seconds() for one in settings.trackers))
+    follower.end(follower.patience)
 
 
 class _Follower:
-    def __init__(self, folder: Path, settings: tracker_config.Settings) -> None:
-        self.folder, self.settings = folder, settings
+    def __init__(self, folder: Path, stage: str) -> None:
+        self.folder = folder
+        self.settings: tracker_config.Settings | None = None
         self.process: subprocess.Popen[bytes] | None = None
+        with _only_said(folder):
+            self.settings = tracker_config.read(Path()) if stage in runs.TRACKED else None
+
+    @property
+    def patience(self) -> float:
+        """Seconds that the end may wait."""
+        return max((one.seconds() for one in self.settings.trackers), default=0.0) if self.settings else 0.0
 
     def is_needed(self) -> bool:
         """Whether anything of the finished artifact is missing anywhere."""
+        if self.settings is None:
+            return False
         path, project = self.folder.as_posix(), self.settings.project_name
-        return not all(sending.Sender(Path(), path, project, one).is_complete for one in self.settings.trackers)
+        with _only_said(self.folder):
+            return not all(sending.Sender(Path(), path, project, one).is_complete for one in self.settings.trackers)
+        return False
 
     def start(self) -> None:
         """A process that outlives nobody: it ends by itself after this one does, however that is."""
-        if self.process is None:
+        if self.process is None and self.settings is not None:
             command = [sys.executable, "-m", "polar_tools.tracking.follower", self.folder.as_posix(), str(os.getpid())]
             env = {**os.environ, "PYTHONSAFEPATH": "1"}
-            self.process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
+            with _only_said(self.folder):
+                self.process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
 
     def end(self, seconds: float) -> None:
         """Tell it that the work is over, and wait for it so long; then what it couldn't send is left for later."""
@@ -69,3 +82,13 @@ class _Follower:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+
+
+@contextmanager
+def _only_said(folder: Path) -> Iterator[None]:
+    """What fails within is said."""
+    try:
+        yield
+    except Exception as error:
+        text = secrets.redacted(f"{type(error).__name__}: {first_line(error)}")
+        print(f"warning: trackers are told nothing now ({text}); see `polar-tools track --replay {folder}`", file=sys.stderr, flush=True)

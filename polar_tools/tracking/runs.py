@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from polar_tools import secrets
 from polar_tools.artifact import WORK, canonical, read_json
 from polar_tools.trackers.base import NOTES, Run
 
@@ -22,19 +23,17 @@ def of(root: Path, path: str, project: str) -> Run:
     """The run of the artifact at `path` below `root`; its id is drawn where there is none yet."""
     owner = owner_of(root, path)
     experiment, run = _names(owner)
-    return Run(_id(root / owner), owner, project, experiment, run)
+    return Run(_id(root / owner), owner, secrets.redacted(project), experiment, run)
 
 
 def owner_of(root: Path, path: str) -> str:
     """The training whose model an artifact measures or publishes, or else the artifact itself."""
     spec = read_json(root / path / "spec.json") or {}
-    if spec.get("stage") == "train":
-        return path
-    inputs = (read_json(root / path / "record.json") or {}).get("inputs") or {}
-    trained = spec.get("trained")
-    named = [trained.rpartition("/")[0]] if isinstance(trained, str) else [] if spec.get("stage") != "publish" else sorted(inputs)
-    trainings = [one for one in named if (read_json(root / one / "spec.json") or {}).get("stage") == "train"]
-    return trainings[0] if len(trainings) == 1 else path
+    facts = (read_json(root / path / "record.json") or {}).get("facts", {})
+    told = facts.get("artifact") if spec.get("stage") == "publish" else spec.get("trained")
+    named = told if spec.get("stage") == "publish" else str(told or "").rpartition("/")[0]
+    is_training = isinstance(named, str) and (read_json(root / named / "spec.json") or {}).get("stage") == "train"
+    return str(named) if is_training else path
 
 
 def _names(path: str) -> tuple[str, str]:

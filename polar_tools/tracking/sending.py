@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from polar_tools import artifact, discovery, lock, secrets
 from polar_tools.errors import UserError, first_line
@@ -36,7 +37,8 @@ class Sender:
     """Sends one artifact, by its path below `root`, to one tracker, as often as it is asked to."""
 
     def __init__(self, root: Path, path: str, project: str, options: Options) -> None:
-        self.root, self.path, self.project, self.options, self.folder = root, path, project, options, root / path
+        self.root, self.path, self.project, self.folder = root, path, project, root / path
+        self.options = options
         self.tracker = discovery.load("trackers", options.tracker)
         self._tails = {"metrics": Tail(self.folder / "metrics.jsonl"), "usage": Tail(self.folder / NOTES / usage.FILE)}
         self._waiting: list[Row] = []
@@ -95,8 +97,9 @@ class Sender:
             notes = self.folder / NOTES / self.options.tracker
             notes.mkdir(parents=True, exist_ok=True)
             self._held.enter_context(lock.held(notes))
+            _set_up(self.options, self.root)
+            self.options = _clean(self.options)
             self._begin()
-            _set_up(self.options)
             self._session = self.tracker.open(self.options, self._run, self.root)
             self._cursor.run_id = self._session.run_id
             if not self._cursor.settled:
@@ -168,13 +171,26 @@ class Sender:
         cursor.write(self.folder, self.options.tracker, self._cursor)
 
 
-def _set_up(options: Options) -> None:
+def _clean(options: Options) -> Options:
+    """Options without secrets: names and tags are sent too."""
+
+    def clean(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {secrets.redacted(key): clean(one) for key, one in value.items()}
+        if isinstance(value, list | tuple):
+            return tuple(map(clean, value))
+        return secrets.redacted(value) if isinstance(value, str) else value
+
+    return options.model_copy(update=clean(options.model_dump()))
+
+
+def _set_up(options: Options, root: Path) -> None:
     """Have the token where the tracker's library looks for it."""
     module = discovery.load("trackers", options.tracker)
     name, file = module.token(options), getattr(options, "token_file", None)
     if name and file:
         try:
-            os.environ[name] = secrets.read(Path(file).expanduser())
+            os.environ[name] = secrets.read(root / Path(file).expanduser())
         except OSError as error:
             raise UserError(f"run.trackers: token_file: {file} can't be read: {error.strerror}") from error
 

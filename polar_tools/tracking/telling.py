@@ -15,7 +15,7 @@ from polar_tools.trackers.base import Model, Row, Run
 from polar_tools.version import __version__
 
 RECORDS, OWN = "polar/records", ("spec.json", "record.json", "manifest.json")
-REPORTS = ("report.json", "report.html", "README.md")
+REPORTS = ("report.json", "report.html", "published/README.md")
 LARGEST = 20 * 2**20
 """Bytes of a file that is sent; rows and weights are no reports."""
 
@@ -89,11 +89,9 @@ class Told:
         return Model({**self.tags(), **hashes}, about, self.folder / TrainSpec.PAYLOAD)
 
     def _published(self) -> dict[str, str]:
-        """Where the run's model went, of a publication."""
-        facts = (self.record or {}).get("facts", {})
-        if self.stage != "publish" or "targets" not in facts:
-            return {}
-        return {f"polar.published.{Path(self.path).name}": secrets.redacted(_text(facts["targets"]))}
+        """Where the run's model went, with the commit or version that it has there, of a publication."""
+        targets = (self.manifest or {}).get("measured", {}).get("targets") if self.stage == "publish" else None
+        return {f"polar.published.{Path(self.path).name}": secrets.redacted(_text(targets))} if targets else {}
 
     def _chain(self) -> dict[str, dict[str, Any]]:
         """The records of the artifact and of all that it was made from, by path, as far as they are there."""
