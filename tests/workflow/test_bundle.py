@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,10 +30,8 @@ ALONE = ("unshare", "--net", "--map-root-user")
 """A network namespace in which there is no interface that is up, and so no route."""
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
+def make_project(folder: Path) -> Path:
     """A project that reads a package and a local file."""
-    folder = tmp_path / "project"
     (folder / "config").mkdir(parents=True)
     (folder / "data").mkdir()
     (folder / "data/rows.csv").write_bytes(ROWS)
@@ -41,19 +40,33 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-def bundled(project: Path, *words: str) -> Path:
-    """The project's bundle, for which its package was fetched from an index that is gone again."""
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return make_project(tmp_path / "project")
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project and its bundle, for which its package was fetched from an index that is gone again."""
+    folder = tmp_path_factory.mktemp("bundling")
+    project = make_project(folder / "project")
     with package_index.running() as index:
         sha256 = index.add(*wheel("thing", "1.0", {"thing/rows.csv": ROWS}))
         (project / "config/config.yaml").write_text(CONFIG.format(sha256=sha256), encoding="utf-8")
-        done = run("polar-tools", "bundle", "--output", "../bundle", "--no-wheels", *words, cwd=project, **index.environment())
+        done = run("polar-tools", "bundle", "--output", "../bundle", "--no-wheels", cwd=project, **index.environment())
     assert done.returncode == 0, done.stderr
-    return project.parent / "bundle"
-
-
-def test_without_a_network_the_bundle_is_enough(project: Path) -> None:
-    bundle = bundled(project)
     assert not (project / "resources").exists(), "nothing is written into the project"
+    return folder
+
+
+@pytest.fixture
+def packed(once: Path, tmp_path: Path) -> Path:
+    """The folder with both, a test's own."""
+    return Path(shutil.copytree(once, tmp_path / "packed", symlinks=True))
+
+
+def test_without_a_network_the_bundle_is_enough(packed: Path) -> None:
+    bundle = packed / "bundle"
     lonely = run(*ALONE, sys.executable, "-c", "import socket; socket.create_connection(('127.0.0.1', 80), 5)", cwd=bundle)
     assert "Network is unreachable" in lonely.stderr
     done = run(*ALONE, "snakemake", "--cores", "1", cwd=bundle)
@@ -64,8 +77,8 @@ def test_without_a_network_the_bundle_is_enough(project: Path) -> None:
     assert "all as recorded" in run("polar-tools", "verify", ".", cwd=bundle).stdout, "what was made in it since is no difference"
 
 
-def test_a_bundle_says_what_isnt_as_it_was_packed(project: Path) -> None:
-    bundle = bundled(project)
+def test_a_bundle_says_what_isnt_as_it_was_packed(packed: Path) -> None:
+    bundle = packed / "bundle"
     assert subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=bundle, check=False).returncode == 0
     for name, change in {
         "data/rows.csv": lambda file: file.write_bytes(ROWS.replace(b"2", b"3")),
@@ -73,7 +86,7 @@ def test_a_bundle_says_what_isnt_as_it_was_packed(project: Path) -> None:
         "slurm": lambda file: file.unlink(),
     }.items():
         change(bundle / name)
-    done = inside("verify", str(bundle), cwd=project)
+    done = inside("verify", str(bundle), cwd=packed)
     assert done.returncode == 1
     lines = done.stderr.splitlines()[1:]
     assert lines == [
@@ -83,8 +96,8 @@ def test_a_bundle_says_what_isnt_as_it_was_packed(project: Path) -> None:
     ]
 
 
-def test_what_is_mirrored_is_taken_over_and_a_second_run_fetches_nothing(project: Path) -> None:
-    bundle = bundled(project)
+def test_what_is_mirrored_is_taken_over_and_a_second_run_fetches_nothing(packed: Path) -> None:
+    project, bundle = packed / "project", packed / "bundle"
     before = (bundle / "bundle.json").read_bytes()
     (bundle / "bundle.json").unlink()
     (project / "resources").mkdir()
@@ -93,7 +106,7 @@ def test_what_is_mirrored_is_taken_over_and_a_second_run_fetches_nothing(project
     assert run("polar-tools", "bundle", "--output", "../bundle", "--no-wheels", cwd=project, **nowhere).returncode == 0
     assert (bundle / "bundle.json").read_bytes() == before
     assert run("polar-tools", "bundle", "--output", "../second", "--no-wheels", cwd=project, **nowhere).returncode == 0
-    assert (project.parent / "second/resources/datasets/packed/snapshot/rows.csv").read_bytes() == ROWS
+    assert (packed / "second/resources/datasets/packed/snapshot/rows.csv").read_bytes() == ROWS
 
 
 def test_what_cant_be_bundled(project: Path, tmp_path: Path) -> None:
