@@ -18,7 +18,10 @@ NO_SECRETS = re.compile(r"(_ID|_PATH|_FILE|_DIR|_URL|_URI|_ENDPOINT|_NAME|_PROFI
 """How those of them end that only say where, or whose."""
 LONG = 8
 """Characters of what counts as a secret for its variable's name alone: what is shorter stands in many files by chance."""
-STORES = ("~/.aws/credentials", "~/.netrc", "~/.pypirc", "~/.git-credentials", "~/.cache/huggingface/token")
+STORES = (
+    *("~/.aws/credentials", "~/.netrc", "~/.pypirc", "~/.git-credentials", "~/.cache/huggingface/token"),
+    *("~/.config/pip/pip.conf", "~/.pip/pip.conf", "~/.config/wandb/settings"),
+)
 """Files of a person's in which tools keep secrets."""
 
 
