@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,8 +86,13 @@ def verify(path: Path) -> tuple[list[str], list[str]]:
 
     Returns the artifacts that were looked at, and what is not as recorded, a line each.
     """
+    return verify_chains(artifacts_in(path))
+
+
+def verify_chains(folders: Iterable[Path]) -> tuple[list[str], list[str]]:
+    """The same of these artifacts and all that they were made from, and of no others that lie in their folders."""
     seen: dict[Path, list[str]] = {}
-    waiting = [folder.resolve() for folder in artifacts_in(path)]
+    waiting = [folder.resolve() for folder in folders]
     while waiting:
         folder = waiting.pop()
         if folder not in seen:

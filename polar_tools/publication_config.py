@@ -81,7 +81,7 @@ class Publication(Terms):
     experiment: ExperimentRef | None = None
     """The experiment whose trained model it is."""
     seed: NonNegativeInt | Literal["best"] | None = None
-    """Which of its runs: the first without it; `best`, by the first figure of `require`."""
+    """Which of its runs: the first without it; `best`, by the figure of `require`."""
     dataset: PreparedRef | None = None
     """The dataset or mixture that it is, as it was prepared."""
     report: bool = False
@@ -106,8 +106,8 @@ class Publication(Terms):
             given = [name for name in names if getattr(self, name) != type(self).model_fields[name].default]
             if given and not there:
                 raise ValueError(f"{', '.join(given)} would be ignored without {need}")
-        if self.seed == "best" and not self.require:
-            raise ValueError("`seed: best` is the best by the first figure of `require`, and there is none")
+        if self.seed == "best" and len(self.require) != 1:
+            raise ValueError(f"`seed: best` is the best by the figure of `require`: name one, it has {len(self.require)}")
         return self
 
     def terms(self) -> Terms:

@@ -19,11 +19,7 @@ OF_FINISHED = True
 
 def check(parcel: Publication) -> base.Outcome:
     """Hash all of the chain again, and compare the publication with what it claims."""
-    looked_at: set[str] = set()
-    problems: list[str] = []
-    for path in (parcel.artifact, *(node.path for node in (*parcel.base.values(), *parcel.evaluations.values()))):
-        folders, differences = provenance.verify(Path(path))
-        looked_at |= set(folders)
-        problems += [line for line in differences if line not in problems]
+    paths = (parcel.artifact, *(node.path for node in (*parcel.base.values(), *parcel.evaluations.values())))
+    looked_at, problems = provenance.verify_chains(Path(path) for path in paths)
     problems += claims.differences(claims.read(parcel.folder))
     return base.judged(problems, f"{len(looked_at)} artifacts and {len(parcel.names)} published files, all as recorded")

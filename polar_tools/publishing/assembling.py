@@ -47,7 +47,7 @@ def assembled(spec: PublishSpec, folder: Path, repository: str) -> Publication:
 
 
 def chosen(spec: PublishSpec) -> str | None:
-    """Which of an experiment's runs is published: of several the best by the first figure that is required."""
+    """Which of an experiment's runs is published: of several the best by the figure that is required."""
     if len(spec.runs) < 2:
         return next(iter(spec.runs), None)
     figure, requirement = next(iter(spec.terms.require.items()))

@@ -58,9 +58,13 @@ def test_there_is_nothing_left_to_do(clone: Path) -> None:
 
 
 def test_every_number_leads_to_the_archives(clone: Path) -> None:
-    for name in ("describe/seed0/evaluate/descriptions", "topics/seed0/evaluate/topics"):
-        shown = tool(clone, "polar-tools", "lineage", f"results/{name}").stdout
-        assert "archive_sha256: 185348a402030ffcc0f68f2748d894686c2a5db1c7a56d40d02b34e373feb5fa" in shown
+    archives = {
+        "describe/seed0 descriptions rougeL": "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        "topics/seed0 topics accuracy": "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+    }
+    for number, model in archives.items():
+        shown = tool(clone, "polar-tools", "lineage", number).stdout
+        assert model in shown and "185348a402030ffcc0f68f2748d894686c2a5db1c7a56d40d02b34e373feb5fa" in shown, shown
 
 
 def test_verify_passes_and_names_a_changed_byte(clone: Path) -> None:
