@@ -69,6 +69,9 @@ class Run:
     experiment: str
     run: str
     """seed0, seed1, ..., or where nothing was trained what else tells one run of an experiment from another."""
+    began: float | None = None
+    """Unix seconds; of what is finished already."""
+    ended: float | None = None
 
     def filled(self, text: str) -> str:
         """`text` with what stands in braces filled in."""

@@ -32,6 +32,8 @@ QUIET = {
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Has MLflow's pages show trainings, rather than conversations with a model."""
 STATES = {"running": "RUNNING", "finished": "FINISHED", "killed": "KILLED"}
 
 
@@ -80,7 +82,9 @@ def open(options: Options, run: base.Run, root: Path) -> base.Session:
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         experiment = _experiment(client, run.filled(options.experiment_name), None if _is_server(uri) else root)
         found = client.search_runs([experiment], f"tags.`{TAG}` = '{run.id}'", max_results=1)
-    made = found[0] if found else client.create_run(experiment, run_name=run.filled(options.name), tags={TAG: run.id, **options.tags})
+        began = None if run.began is None else int(run.began * 1000)
+        name, tags = run.filled(options.name), {TAG: run.id, **options.tags}
+        made = found[0] if found else client.create_run(experiment, start_time=began, run_name=name, tags=tags)
     if found and made.info.status != "RUNNING":
         client.update_run(made.info.run_id, status="RUNNING")
     return _Session(client, options, run, made.info.run_id, experiment)
@@ -123,6 +127,8 @@ class _Session(base.Session):
 
     def model(self, model: base.Model) -> None:
         """A version of the registered model, unless there is one of the same record."""
+        from mlflow.entities import LoggedModelOutput
+
         if self.options.registered_model_name is None:
             return
         name = re.sub(r"[/:%\"']", "-", self.run.filled(self.options.registered_model_name))
@@ -137,6 +143,7 @@ class _Session(base.Session):
         if self.options.log_model:
             self.client.log_model_artifacts(logged.model_id, str(model.folder))
         self.client.finalize_logged_model(logged.model_id, "READY")
+        self.client.log_outputs(self.run_id, [LoggedModelOutput(logged.model_id, 0)])
         source = f"models:/{logged.model_id}"
         self.client.create_model_version(name, source, run_id=self.run_id, tags=tags, model_id=logged.model_id, await_creation_for=0)
 
@@ -152,7 +159,8 @@ class _Session(base.Session):
     def close(self, state: base.State) -> None:
         """A run that isn't over stays as it is."""
         if state != "running":
-            self.client.set_terminated(self.run_id, STATES[state])
+            ended = None if self.run.ended is None else int(self.run.ended * 1000)
+            self.client.set_terminated(self.run_id, STATES[state], ended)
 
 
 def _uri(options: Options, root: Path) -> str:
@@ -186,7 +194,7 @@ def _experiment(client: MlflowClient, name: str, root: Path | None) -> str:
         return str(found.experiment_id)
     location = None if root is None else (root / OWN / "artifacts").resolve().as_uri()
     try:
-        return str(client.create_experiment(name, artifact_location=location))
+        return str(client.create_experiment(name, artifact_location=location, tags=KIND))
     except MlflowException:
         if (found := client.get_experiment_by_name(name)) is not None:  # another machine was faster
             return str(found.experiment_id)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import uuid
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def of(root: Path, path: str, project: str) -> Run:
     """The run of the artifact at `path` below `root`; its id is drawn where there is none yet."""
     owner = owner_of(root, path)
     experiment, run = _names(owner)
-    return Run(_id(root / owner), owner, secrets.redacted(project), experiment, run)
+    return Run(_id(root / owner), owner, secrets.redacted(project), experiment, run, *_times(root / owner))
 
 
 def owner_of(root: Path, path: str) -> str:
@@ -43,6 +44,15 @@ def _names(path: str) -> tuple[str, str]:
     if named[-1] in ("train",):
         named = named[:-1]
     return named[0], "/".join(named[1:]) or named[0]
+
+
+def _times(folder: Path) -> tuple[float | None, float | None]:
+    """When the last process that worked on the artifact began, and when it was finished."""
+    manifest = read_json(folder / "manifest.json") or {}
+    if "started" not in manifest:
+        return None, None
+    began = datetime.fromisoformat(manifest["started"]).timestamp()
+    return began, began + manifest.get("measured", {}).get("seconds", 0.0)
 
 
 def _id(folder: Path) -> str:

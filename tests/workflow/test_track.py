@@ -1,5 +1,6 @@
 """Trackers are told what lies on disk, all of it and once, whatever becomes of them meanwhile; and nothing of it is a secret."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -17,6 +18,8 @@ from typing import Any
 import pytest
 import yaml
 
+from polar_tools import config
+from polar_tools.plan import Plan
 from tests import browser
 from tests.mlflow_server import Server
 from tests.offline_wandb import Offline
@@ -31,18 +34,17 @@ EMBEDDED = [{"tracker": "wandb", "mode": "offline", "tags": ["tiny"]}, "tensorbo
 def configure(project: Path, trackers: list[Any], **experiment: Any) -> None:
     """Have the config name `trackers`, and the experiment `say` these fields."""
     file = project / "config/config.yaml"
-    config = yaml.safe_load(file.read_text(encoding="utf-8"))
-    config["run"]["trackers"] = trackers
-    fields = config["experiments"]["say"] | experiment
-    config["experiments"]["say"] = {name: value for name, value in fields.items() if value is not None}
-    file.write_text(yaml.safe_dump(config), encoding="utf-8")
+    told = yaml.safe_load(file.read_text(encoding="utf-8"))
+    told["run"]["trackers"] = trackers
+    fields = told["experiments"]["say"] | experiment
+    told["experiments"]["say"] = {name: value for name, value in fields.items() if value is not None}
+    file.write_text(yaml.safe_dump(told), encoding="utf-8")
 
 
 def settle(project: Path) -> None:
     """As the Snakefile does in its main process."""
-    code = "from pathlib import Path; from polar_tools import config, plan; plan.Plan(config.load(Path('config/config.yaml'))).settle()"
-    done = run(sys.executable, "-c", code, cwd=project)
-    assert done.returncode == 0, done.stderr
+    with contextlib.chdir(project):
+        Plan(config.load(Path("config/config.yaml"))).settle()
 
 
 def to_server(server: Server, name: str) -> dict[str, Any]:
@@ -69,7 +71,7 @@ def server(mlflow_server: Server) -> Iterator[Server]:
 def test_all_that_lies_on_disk_is_sent_once_and_a_model_lands_in_one_run(project: Path, server: Server) -> None:
     configure(project, [to_server(server, "whole"), *EMBEDDED])
     before = {path: (project / path / "manifest.json").stat().st_mtime_ns for path in (TRAIN, MEASURED)}
-    assert "Nothing to be done" in run("snakemake", "-n", cwd=project).stdout, "trackers change no result"
+    settle(project)
     done = inside("track", "--replay", cwd=project)
     assert done.returncode == 0 and done.stdout.count("complete") == 3 * 7, done.stdout + done.stderr
 
@@ -90,8 +92,8 @@ def test_all_that_lies_on_disk_is_sent_once_and_a_model_lands_in_one_run(project
     told = {path: measured(project, path)["trackers"]["mlflow"] for path in (TRAIN, MEASURED)}
     assert told[TRAIN] == told[MEASURED] and told[TRAIN]["run_id"] == trained.info.run_id
     assert before == {path: (project / path / "manifest.json").stat().st_mtime_ns for path in before}
-    assert "Nothing to be done" in run("snakemake", "-n", cwd=project).stdout
-    assert run("polar-tools", "verify", "results", cwd=project).returncode == 0
+    assert "Nothing to be done" in run("snakemake", "-n", cwd=project).stdout, "trackers change no result"
+    assert inside("verify", "results", cwd=project).returncode == 0
 
     version = server.client().search_model_versions("name = 'say'")[0]
     manifest = json.loads((project / TRAIN / "manifest.json").read_bytes())
