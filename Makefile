@@ -4,13 +4,19 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # An index may serve several gigabytes of CUDA for a plain `torch`; this exact version is what was tried.
 INSTALL := $(BIN)/python -m pip install --quiet --constraint envs/cpu.txt torch==2.13.0 --editable
+# A bundle (`polar-tools bundle`) has the packages beside it, and asks no index for any.
+PACKED := $(wildcard wheels/requirements.txt)
 
-.PHONY: run data test test-all test-slurm default-run examples lint format fix pictures bench bench-memory bench-eval bench-slurm clean
+.PHONY: run pull data test test-all test-slurm default-run examples lint format fix pictures bench bench-memory bench-eval bench-slurm clean
 
 run: $(VENV)/installed-run  ## the default workflow
 	PATH="$(abspath $(BIN)):$$PATH" snakemake
 	@echo
 	@echo "Done. Open results/report/index.html. For more: . $(BIN)/activate"
+
+pull: $(VENV)/installed-pull  ## the results of this commit out of DVC's remote; nothing has to run then
+	PATH="$(abspath $(BIN)):$$PATH" dvc pull
+	PATH="$(abspath $(BIN)):$$PATH" snakemake --quiet --dry-run  # which brings the times of what came in order
 
 data: $(VENV)/installed-run  ## what config/examples/shapes is made from and no pypi:// source gives, into data/: see docs/data.md
 	PATH="$(abspath $(BIN)):$$PATH" python examples/fetch_data.py data
@@ -88,10 +94,20 @@ clean:  ## forget all results; what was fetched and made is gone
 $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python 3.11 with venv is needed: apt-get install python3.11-venv, or make PYTHON=/path/to/python3.11" >&2; exit 1; }
 
-$(VENV)/installed-run: $(VENV)/bin/python pyproject.toml envs/cpu.txt
+$(VENV)/installed-run: $(VENV)/bin/python pyproject.toml envs/cpu.txt $(PACKED)
+ifdef PACKED
+	$(BIN)/python -m pip install --quiet --no-index --find-links wheels --require-hashes --requirement $(PACKED)
+	$(BIN)/python -m pip install --quiet --no-index --no-deps --no-build-isolation --editable .
+else
 	$(INSTALL) ".[s3,workflow,prepare,train,embed,evaluate]"
+endif
+	@touch $@
+
+$(VENV)/installed-pull: $(VENV)/installed-run
+	$(INSTALL) ".[s3,workflow,prepare,train,embed,evaluate,dvc]"
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/bin/python pyproject.toml envs/cpu.txt
-	$(INSTALL) ".[s3,workflow,prepare,train,embed,quantize,optimizers,distributed,evaluate,korean,harness,dvc,dev]"
-	@touch $@ $(VENV)/installed-run
+	$(INSTALL) ".[s3,workflow,prepare,train,embed,quantize,optimizers,distributed,evaluate,korean,harness,dvc,sign,track,archive,dev]"
+	$(BIN)/python -m pip install --quiet --no-deps --constraint envs/cpu.txt mlflow  # the server; 3.17 asks for an older pyarrow than it needs
+	@touch $@ $(VENV)/installed-run $(VENV)/installed-pull

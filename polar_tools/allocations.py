@@ -7,9 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from polar_tools.config import Limits, Resources
 from polar_tools.estimates.planned import Planned
 from polar_tools.plan import Plan
+from polar_tools.run_config import Limits, Resources
 
 USUAL = {"rank": 16000, "train": 16000, "evaluate": 16000}
 """MiB that `auto` asks for at least; libraries alone take a few thousand."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from polar_tools import advancement, aside, consumption, energy, hardware, lock, refusals
-from polar_tools.errors import UserError
+from polar_tools.errors import UnfinishedError, UserError
 from polar_tools.records import canonical as canonical
 from polar_tools.records import read_json as read_json
 from polar_tools.records import sha256_of as sha256_of
@@ -121,7 +121,8 @@ def settle(folder: Path, frozen: bytes, spec: Spec, records: Records) -> None:
     """Write spec.json where its bytes differ; let file times and the manifest's being there tell Snakemake the truth.
 
     Snakemake sees work by time only. So the manifest of an artifact whose record or files are not what they should be is
-    removed where no input is newer than it, and a spec that was changed and changed back is made older than its manifest.
+    removed where no input is newer than it, a spec that was changed and changed back is made older than its manifest, and a manifest
+    that came with other times than its inputs (out of DVC, by git, by rsync) is made no older than these.
     """
     spec_file, manifest_file = folder / "spec.json", folder / "manifest.json"
     if not spec_file.is_file() or spec_file.read_bytes() != frozen:
@@ -135,17 +136,41 @@ def settle(folder: Path, frozen: bytes, spec: Spec, records: Records) -> None:
     sources = [spec_file, *(records.root / path / "manifest.json" for path in spec.inputs())]
     sources += [records.root / path for path in spec.local_files()]
     made = manifest_file.stat().st_mtime_ns
-    seen = any(path.exists() and path.stat().st_mtime_ns > made for path in sources)
-    fresh = same(record["spec"], json.loads(frozen)) and _inputs_unchanged(record, manifest, spec, records)
-    if fresh and spec_file.stat().st_mtime_ns > made:
+    if not same(record["spec"], json.loads(frozen)) or not _inputs_unchanged(record, manifest, spec, records):
+        if not any(path.exists() and path.stat().st_mtime_ns > made for path in sources):
+            manifest_file.unlink()
+        return
+    if spec_file.stat().st_mtime_ns > made:
         os.utime(spec_file, ns=(made, made))
-    elif not fresh and not seen:
-        manifest_file.unlink()
+    newest = max(path.stat().st_mtime_ns for path in sources)
+    if newest > made:
+        os.utime(manifest_file, ns=(newest, newest))
 
 
 def is_done(folder: Path, spec: Spec, frozen: bytes, records: Records) -> bool:
     """Whether the artifact in `folder` is there and made from what `frozen` and its inputs are now."""
     return (folder / "manifest.json").is_file() and _is_current(folder, records.origin(spec, frozen))
+
+
+def amend(folder: Path, name: str, told: dict[str, Any]) -> None:
+    """Add to what a manifest says was measured under `name`. Its time stays: nothing that was made from the artifact is out of date.
+
+    Nothing happens where there is no manifest, or somebody is at work there.
+    """
+    try:
+        with lock.held(folder):
+            file = folder / "manifest.json"
+            manifest, made = read_json(file) or {}, file.stat()
+            measured = manifest.get("measured", {})
+            known = measured.get(name, {})
+            if {**known, **told} == known:
+                return
+            manifest["measured"] = {**measured, name: {**known, **told}}
+            for path in (folder / KEPT, file):
+                write_whole(path, canonical(manifest))
+                os.utime(path, ns=(made.st_atime_ns, made.st_mtime_ns))
+    except (UnfinishedError, FileNotFoundError):
+        return
 
 
 def files_of(folder: Path, stage: str) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from polar_tools import secrets
 from polar_tools.records import canonical, read_json, write_whole
 
 MADE_FROM = ".work.json"
@@ -36,7 +37,9 @@ def put(folder: Path, names: Sequence[str], left: dict[str, Any], origin: dict[s
         write_whole(lot / MADE_FROM, canonical(left))
     for name in names:
         (folder / name).rename(lot / name)
-    print(f"{folder}: what lay there was made from something else ({_difference(left, origin)}); it is in {lot} now", flush=True)
+    secrets.learn([left, origin])
+    why = secrets.redacted(_difference(left, origin))
+    print(f"{folder}: what lay there was made from something else ({why}); it is in {lot} now", flush=True)
 
 
 def take_back(folder: Path, origin: dict[str, Any]) -> None:

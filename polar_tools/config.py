@@ -5,17 +5,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import Field, JsonValue, NonNegativeInt, PositiveFloat, PositiveInt, StringConstraints, ValidationError, model_validator
+from pydantic import JsonValue, StringConstraints, ValidationError, model_validator
 
 from polar_tools import discovery, publication_config
 from polar_tools.complaints import complaints
 from polar_tools.dataset_config import Dataset, Mixture, Prepared, Source
 from polar_tools.discovery import OneOf
 from polar_tools.errors import ConfigError
-from polar_tools.fields import NAME, Frozen, PreparedRef, Ref, did_you_mean, marked
+from polar_tools.evaluation_config import Evaluation
+from polar_tools.fields import NAME, Frozen, Ref, did_you_mean, marked
 from polar_tools.methods.base import Config as Experiment
-from polar_tools.metrics import base as metrics
 from polar_tools.publication_config import Publication
+from polar_tools.run_config import Run
 
 try:
     from yaml import CSafeLoader as Loader
@@ -32,7 +33,6 @@ WRITERS = ("AutoModelForCausalLM", "AutoModelForSeq2SeqLM")
 """Models that lm-evaluation-harness can ask."""
 
 Method = Annotated[Experiment, OneOf("methods", "Config", "method")]
-Metric = Annotated[metrics.Options, OneOf("metrics", "Options", "name")]
 
 
 class Model(Source):
@@ -68,186 +68,6 @@ class Model(Source):
         """Field -> whose part it takes, for those that are given."""
         named = {"config_name": self.config_name, "tokenizer_name": self.tokenizer_name, "decoder_name": self.decoder_name}
         return {field: owner for field, owner in named.items() if owner is not None}
-
-
-class Generation(Frozen):
-    """How a model writes; names are transformers' own. What isn't given is as the model's own generation_config.json has it, if at all."""
-
-    max_new_tokens: PositiveInt = 64
-    """The longest text, in tokens."""
-    min_new_tokens: PositiveInt | None = None
-    """The shortest text, in tokens."""
-    num_beams: PositiveInt = 1
-    """Beams of the search; 1 takes the most probable token each time."""
-    do_sample: bool = False
-    """Draw tokens by their probability rather than take the most probable; seeded, for each row by itself."""
-    temperature: PositiveFloat | None = None
-    """Divides the logits before a token is drawn. Needs `do_sample`."""
-    top_p: Annotated[PositiveFloat, Field(le=1)] | None = None
-    """Draw among the most probable tokens that together reach this probability. Needs `do_sample`."""
-    top_k: PositiveInt | None = None
-    """Draw among this many most probable tokens. Needs `do_sample`."""
-    repetition_penalty: PositiveFloat | None = None
-    """Above 1 tokens that were there already, in the prompt too, become less probable."""
-    no_repeat_ngram_size: PositiveInt | None = None
-    """No so many tokens stand in a row more than once."""
-    length_penalty: float | None = None
-    """Above 0 a search with beams prefers longer texts, below 0 shorter ones. Needs `num_beams` above 1."""
-    early_stopping: bool | Literal["never"] | None = None
-    """Whether a search ends as soon as `num_beams` texts have ended; `never` goes on until none can become better.
-
-    Needs `num_beams` above 1.
-    """
-    stop_strings: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = ()
-    """A text ends before the first of these that it would hold."""
-
-    @model_validator(mode="after")
-    def _nothing_is_ignored(self) -> Self:
-        needs = {
-            ("temperature", "top_p", "top_k"): (self.do_sample, "do_sample: true"),
-            ("length_penalty", "early_stopping"): (self.num_beams > 1, "num_beams: 2"),
-        }
-        for names, (there, need) in needs.items():
-            unread = [name for name in names if getattr(self, name) is not None]
-            if unread and not there:
-                raise ValueError(f"{', '.join(unread)} would be ignored without `{need}`")
-        if self.min_new_tokens is not None and self.min_new_tokens > self.max_new_tokens:
-            raise ValueError(f"min_new_tokens: {self.min_new_tokens} is more than max_new_tokens {self.max_new_tokens}")
-        return self
-
-    def told(self, seed: int) -> dict[str, Any]:
-        """What inference.generate is told: what was given, and the seed of sampling."""
-        given = {name: value for name, value in self.model_dump(exclude_none=True).items() if value != ()}
-        return {**given, "seed": seed}
-
-
-class Evaluation(Frozen):
-    """A measurement of every model that names it: of the untouched one and of each trained one, by the same code."""
-
-    dataset: PreparedRef | None = None
-    """A name from `datasets` or `mixtures`; its test rows are measured. Needed where there are no `tasks`."""
-    metrics: tuple[Metric, ...] = ()
-    """Metrics in order; empty takes those of the experiment's method."""
-    generation: Generation = Generation()
-    """How the model writes, for methods that write."""
-    seed: NonNegativeInt = 0
-    """Seed of sampling, and of the examples that are shown."""
-    references: tuple[str, ...] = ()
-    """What the experiments are compared with besides one another, on the same rows: other models, and files of predictions.
-
-    A name from `models` is measured untouched, as each experiment measures its own; a file is a predictions.jsonl of these rows that was
-    made elsewhere (docs/compare.md).
-    """
-    tasks: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = ()
-    """Names of tasks of lm-evaluation-harness in place of a dataset, for methods that train language models."""
-    include_path: str | None = None
-    """A folder with tasks of one's own, YAML files and their rows, all of which are part of what is measured. Needs `tasks`."""
-    num_fewshot: NonNegativeInt | None = None
-    """Examples that are shown before each question, where it isn't the task's own number. Needs `tasks`."""
-    limit: PositiveInt | None = None
-    """Only so many of the first rows of each task. Needs `tasks`."""
-    apply_chat_template: bool = False
-    """Ask in the model's chat template. Needs `tasks`."""
-
-    @model_validator(mode="after")
-    def _measures_one_thing(self) -> Self:
-        if (self.dataset is None) == (not self.tasks):
-            raise ValueError("name the `dataset` whose test rows are measured, or `tasks` of lm-evaluation-harness, and not both")
-        needs = ("metrics", "generation") if self.tasks else ("include_path", "num_fewshot", "limit", "apply_chat_template")
-        given = [name for name in needs if getattr(self, name) != type(self).model_fields[name].default]
-        if given:
-            why = "tasks say themselves how they are asked and measured" if self.tasks else "they belong to `tasks`"
-            raise ValueError(f"{', '.join(given)} would be ignored: {why}")
-        return self
-
-
-class Resources(Frozen):
-    """What a job asks of a cluster. It changes no result. Memory and time are of the first attempt: each further one asks for more."""
-
-    mem_mb: PositiveInt | Literal["auto"] = "auto"
-    """Memory in MiB; `auto`: what `polar-tools plan` foretells and a quarter more, and no less than is usual for the stage."""
-    runtime: PositiveInt = 60
-    """Time limit in minutes."""
-    slurm_partition: str | None = None
-    """Partition; this and the following are the profile's, where they are not said here."""
-    slurm_account: str | None = None
-    """Account."""
-    qos: str | None = None
-    """Quality of service."""
-    constraint: str | None = None
-    """Features that a node must have."""
-    gpu_model: str | None = None
-    """Which GPUs, by the name that the cluster has for them; of jobs that use one."""
-    slurm_extra: str = ""
-    """More options of sbatch, such as `--exclude=node07`."""
-
-
-class Limits(Frozen):
-    """What no attempt asks for, however many failed before, unless the first already did."""
-
-    mem_mb: PositiveInt | None = None
-    """Memory of the largest node in MiB. Without it, three times what the first attempt asked for."""
-    runtime: PositiveInt = 1440
-    """The partition's time limit in minutes."""
-
-
-class StageResources(Frozen):
-    """Resources of each stage."""
-
-    mirror: Resources = Resources(mem_mb=2000, runtime=120)
-    """Copying a source."""
-    convert: Resources = Resources(mem_mb=8000, runtime=60)
-    """Dequantising a GGUF file."""
-    prepare: Resources = Resources(mem_mb=8000, runtime=120)
-    """Reading, filtering and splitting a dataset."""
-    mix: Resources = Resources(mem_mb=4000, runtime=60)
-    """Mixing datasets."""
-    expect: Resources = Resources(mem_mb=4000, runtime=30)
-    """Looking whether expectations are met."""
-    overlap: Resources = Resources(mem_mb=8000, runtime=120)
-    """Looking for text that training rows and the test rows of an evaluation have in common."""
-    decontaminate: Resources = Resources(mem_mb=4000, runtime=60)
-    """Leaving out rows that overlap."""
-    tokenize: Resources = Resources(mem_mb=8000, runtime=120)
-    """Rendering a dataset for a model."""
-    rank: Resources = Resources(runtime=240)
-    """Ranking rows by the loss that the untouched model has on them."""
-    train: Resources = Resources(runtime=1440)
-    """One training."""
-    evaluate: Resources = Resources(runtime=240)
-    """One evaluation of one model."""
-    harness: Resources = Resources(mem_mb=16000, runtime=240)
-    """Tasks of lm-evaluation-harness on one model."""
-    compare: Resources = Resources(mem_mb=4000, runtime=60)
-    """Comparing all that was measured on an evaluation."""
-    report: Resources = Resources(mem_mb=2000, runtime=30)
-    """The report."""
-    publish: Resources = Resources(mem_mb=8000, runtime=240)
-    """Publishing, where Snakemake itself runs."""
-    most: Limits = Limits()
-    """Up to where attempts ask for more."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _unsaid_stays_as_it_is(cls, given: Any) -> Any:
-        """Who names a partition for a stage still has its usual memory and time."""
-        if not isinstance(given, Mapping):
-            return given
-        usual = {name: cls.model_fields[name].default.model_dump(exclude_unset=True) for name in cls.model_fields}
-        return {name: {**usual.get(name, {}), **part} if isinstance(part, Mapping) else part for name, part in given.items()}
-
-
-class Run(Frozen):
-    """How the work is done. Nothing here changes a result, so nothing here is frozen into a spec."""
-
-    notes: str | None = None
-    """For people."""
-    resources: StageResources = StageResources()
-    """What jobs ask of a cluster."""
-    container: str = "envs/polar.sif"
-    """The image that jobs run in under `--sdm apptainer`: a file, as envs/polar.def makes it, or a URI such as docker://REGISTRY/polar:TAG."""
-    envmodules: tuple[str, ...] = ()
-    """Modules that jobs load under `--sdm env-modules`, such as cuda/12.8."""
 
 
 class Config(Frozen):

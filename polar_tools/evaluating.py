@@ -12,8 +12,8 @@ from typing import Any
 
 from polar_tools import artifact, finding, lock, options, records, scoring, signals, standalone
 from polar_tools import config as configs
-from polar_tools.config import Generation
 from polar_tools.errors import UserError
+from polar_tools.evaluation_config import Generation
 from polar_tools.finding import Found
 from polar_tools.methods import base
 from polar_tools.metrics.base import Options, Prediction

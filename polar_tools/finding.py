@@ -15,8 +15,8 @@ from typing import Any
 from polar_tools import architectures, discovery, labels, pictures, prompting
 from polar_tools import config as configs
 from polar_tools.artifact import read_json
-from polar_tools.config import Generation
 from polar_tools.errors import ConfigError, UserError
+from polar_tools.evaluation_config import Generation
 from polar_tools.fields import did_you_mean
 from polar_tools.methods import base
 from polar_tools.plan import Plan

@@ -50,6 +50,7 @@ def run_stage(stage: str, spec: Path, **how: Any) -> None:
     import time
 
     from polar_tools import artifact, signals
+    from polar_tools.tracking import background
 
     set_up(stage)
     folder = folder_of(spec)
@@ -58,9 +59,32 @@ def run_stage(stage: str, spec: Path, **how: Any) -> None:
     def module() -> ModuleType:
         return importlib.import_module(f"polar_tools.stages.{stage}")
 
-    with signals.listening():
-        worked = artifact.make(folder, stage, lambda *told: module().run(*told, **how), lambda: module().LIBRARIES)
+    with signals.listening(), background.watched(folder, stage) as begun:
+
+        def work(*told: Any) -> Any:
+            begun()
+            return module().run(*told, **how)
+
+        worked = artifact.make(folder, stage, work, lambda: module().LIBRARIES)
     click.echo(f"{folder}: {f'made in {time.monotonic() - clock:.1f} s' if worked else 'up to date'}")
+
+
+def tracker_options(command: Decorated) -> Decorated:
+    """The options --tracker and -o of commands that may be told of trackers by themselves."""
+    named = click.option("--tracker", "trackers", multiple=True, metavar="NAME", help="A tracker: mlflow, wandb or tensorboard.")
+    settings = click.option("-o", "--option", "settings", multiple=True, metavar="TRACKER.OPTION=VALUE", help="Its option, value in YAML.")
+    return named(settings(command))
+
+
+def trackers_of(names: Iterable[str], settings: Iterable[str]) -> list[dict[str, Any]]:
+    """The same as the config has it under `run.trackers`."""
+    found: dict[str, dict[str, Any]] = {name: {"tracker": name} for name in names}
+    for field, value in assigned(settings).items():
+        name, dot, option = field.partition(".")
+        if not dot or name not in found:
+            raise click.UsageError(f"`{field}`: write --tracker {name} -o {name}.OPTION=VALUE")
+        found[name][option] = value
+    return list(found.values())
 
 
 def pairs(given: Iterable[str], form: str) -> list[tuple[str, str]]:

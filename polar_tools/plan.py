@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from polar_tools import artifact, discovery, foreign_code, publications, recognition, storage
-from polar_tools.config import Config, Evaluation, Metric, Resources
+from polar_tools import artifact, discovery, foreign_code, publications, recognition, storage, tracker_config
+from polar_tools.config import Config
 from polar_tools.dataset_config import Dataset, Mixture, RowExpectations
 from polar_tools.errors import ConfigError
+from polar_tools.evaluation_config import Evaluation, Metric
 from polar_tools.fields import Ref, payload_of, replaced
 from polar_tools.methods.base import Config as Experiment
 from polar_tools.methods.base import TokenExpectations
 from polar_tools.metrics import tasks
+from polar_tools.run_config import Resources
 from polar_tools.specs import (
     Compared,
     CompareSpec,
@@ -134,6 +136,7 @@ class Plan:
         records = artifact.Records(root)
         for path, made in self.artifacts.items():
             artifact.settle(root / path, made.frozen, made.spec, records)
+        tracker_config.settle(tracker_config.Settings(project_name=self.config.project_name, trackers=self.config.run.trackers), root)
 
     def states(self, root: Path = Path()) -> dict[str, str]:
         """Path -> "done" or "to make", in the order of the work; nothing is written."""

@@ -17,6 +17,7 @@ from polar_tools.filters import base as filters
 from polar_tools.losses import base as losses
 from polar_tools.methods.base import Config as Experiment
 from polar_tools.metrics import base as metrics
+from polar_tools.trackers import base as trackers
 
 JsonSchema = dict[str, Any]
 
@@ -25,6 +26,7 @@ CHOICES: dict[str, tuple[str, str, type[Frozen]]] = {
     "filters": ("filters", "name", filters.Options),
     "loss": ("losses", "name", losses.Options),
     "metrics": ("metrics", "name", metrics.Options),
+    "trackers": ("trackers", "tracker", trackers.Options),
 }
 """Fields that hold one of several classes -> the package, the key that chooses, and the fields that all of them share."""
 

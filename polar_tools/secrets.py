@@ -6,23 +6,29 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 OPTIONS = ("--token", "--source-token", "--target-token")
 VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-SHORTEST = 4
-"""Letters that a secret has at least: what is shorter would be found in any text."""
-NAMED = re.compile(r"(TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY)", re.IGNORECASE)
-"""How variables are called that hold secrets, by custom."""
-NO_SECRETS = re.compile(r"(_ID|_PATH|_FILE|_DIR|_URL|_URI|_ENDPOINT|_NAME|_PROFILE)$", re.IGNORECASE)
-"""How those of them end that only say where, or whose."""
-LONG = 8
-"""Characters of what counts as a secret for its variable's name alone: what is shorter stands in many files by chance."""
+SHORTEST, SHORTEST_FOUND = 4, 8
+"""Letters that a secret has at least, and one that is only taken for such by its name: what is shorter would be found in any text."""
+ENDS = "PASSWORD|PASSWD|PASSPHRASE|SECRET|API_?KEY|ACCESS_KEY|ACCESS_KEY_ID|SECRET_KEY|PRIVATE_KEY|CREDENTIALS?"
+VARIABLE = re.compile(rf"(?:^|_)(?:TOKEN|{ENDS})$", re.IGNORECASE)
+"""Names in the environment whose values are secrets."""
+FIELD = re.compile(
+    rf"(?:^|_)(?:{ENDS})$|^(?:.*_)?(?:hub|hf|auth|access|api|bearer|refresh|session|push_to_hub)_token$|^token$", re.IGNORECASE
+)
+"""Names of fields whose values are secrets; `pad_token` and its like are none."""
+ADDRESS = re.compile(r"(?<=://)[^/\s@:\"'<>]*:[^/\s@\"'<>]+(?=@)|(?<=https://)[^/\s@\"'<>]+(?=@)|(?<=http://)[^/\s@\"'<>]+(?=@)")
+"""Who somebody is, with or without a password, in an address."""
 STORES = (
     *("~/.aws/credentials", "~/.netrc", "~/.pypirc", "~/.git-credentials", "~/.cache/huggingface/token"),
     *("~/.config/pip/pip.conf", "~/.pip/pip.conf", "~/.config/wandb/settings"),
 )
 """Files of a person's in which tools keep secrets."""
+_learnt: set[str] = set()
 
 
 def hide_from_process_list() -> None:
@@ -34,19 +40,44 @@ def hide_from_process_list() -> None:
 
 
 def redacted(text: str) -> str:
-    """`text` without any token that this process knows of."""
-    return _hidden(text, {*_on_command_line(), *filter(None, (os.environ.get(name) for name in VARIABLES))})
+    """`text` without any token that this process knows of, and without names and passwords in addresses."""
+    known = {*_on_command_line(), *_learnt, *filter(None, (os.environ.get(name) for name in VARIABLES))}
+    return ADDRESS.sub("***", _hidden(text, known | set(_named().values())))
+
+
+def _named() -> dict[str, str]:
+    """The variables of the environment that are named as secrets are."""
+    return {name: value for name, value in sorted(os.environ.items()) if VARIABLE.search(name) and len(value) >= SHORTEST_FOUND}
+
+
+def read(file: Path) -> str:
+    """The token in a file, which this process knows from then on."""
+    token = file.read_text(encoding="utf-8").strip()
+    _learnt.add(token)
+    return token
+
+
+def learn(data: Any) -> None:
+    """Know from now on what stands, at any depth of `data`, in fields that are named as secrets are."""
+    if isinstance(data, dict):
+        for name, value in data.items():
+            if isinstance(value, str) and len(value) >= SHORTEST_FOUND and FIELD.search(str(name)):
+                _learnt.add(value)
+            learn(value)
+    elif isinstance(data, list | tuple):
+        for value in data:
+            learn(value)
 
 
 def held() -> dict[str, str]:
     """The secrets that this process can reach: where each stands -> the secret itself, which is to be compared and never shown."""
     found = {f"the command line ({number})": value for number, value in enumerate(_on_command_line())}
-    found |= {name: value for name, value in sorted(os.environ.items()) if NAMED.search(name) and not NO_SECRETS.search(name)}
+    found |= _named()
     for store in STORES:
         file = Path(store).expanduser()
         if file.is_file():
             found |= {f"{store} ({number})": value for number, value in enumerate(_stored(file.read_text("utf-8", "replace")))}
-    return {name: value for name, value in found.items() if len(value) >= LONG}
+    return {name: value for name, value in found.items() if len(value) >= SHORTEST_FOUND}
 
 
 def _stored(text: str) -> Iterator[str]:
@@ -58,8 +89,7 @@ def _stored(text: str) -> Iterator[str]:
 
 
 def _on_command_line() -> Iterator[str]:
-    words = sys.argv[1:]
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in pairwise([*sys.argv[1:], ""]):
         option, equals, value = word.partition("=")
         if option in OPTIONS:
             yield value if equals else following

@@ -10,9 +10,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import ValidationError
 
 from polar_tools import storage
-from polar_tools.config import Generation, Method, Metric, ReportLanguage
+from polar_tools.config import Method, ReportLanguage
 from polar_tools.dataset_config import Filter, RowExpectations, Split
 from polar_tools.errors import ConfigError, UserError
+from polar_tools.evaluation_config import Generation, Metric
 from polar_tools.experiment import distributing
 from polar_tools.fields import Frozen, Payload, PayloadPath, Ref, Slice, marked, payload_of
 from polar_tools.methods.base import Config as Experiment

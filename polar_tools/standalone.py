@@ -58,6 +58,7 @@ def train(
     tokenizer: PreTrainedTokenizerBase | None = None,
     data_collator: Any = None,
     overwrite_output_dir: bool = False,
+    trackers: Sequence[str | Mapping[str, Any]] = (),
     **fields: Any,
 ) -> dict[str, Any]:
     """Train a model, and return `final_model_path`, the folder of the (first) trained model, and `eval_metrics` by name.
@@ -66,7 +67,7 @@ def train(
     config/README.md has them. The model is a folder, a repository of the Hub, or an object; rows are a file, a URI, or dictionaries.
     Everything is made below `output_dir` as the workflow would make it, and config.yaml there says the same as a config. What is
     finished there is not made again; with other settings, or a `data_collator` of your own, which can't be compared, it is replaced only
-    under `overwrite_output_dir`.
+    under `overwrite_output_dir`. `trackers` are those of the config's `run.trackers`, and change nothing of the result.
 
     Raises a polar_tools.errors.PolarError whose message says what to do.
     """
@@ -79,6 +80,8 @@ def train(
     root.mkdir(parents=True, exist_ok=True)
     model, rows = _model(model_name_or_path, tokenizer, root), _rows(train_data, root, "train")
     data = _config(model, rows, None if eval_data is None else _rows(eval_data, root, "eval"), method, fields)
+    if trackers:
+        data["run"] = {"trackers": [one if isinstance(one, str) else dict(one) for one in trackers]}
     plan = Plan(configs.parse(data, str(root / "config.yaml")))
     trainings = [path for path, made in plan.artifacts.items() if isinstance(made.spec, TrainSpec)]
     if not overwrite_output_dir:

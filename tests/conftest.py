@@ -9,7 +9,9 @@ import pytest
 from filelock import FileLock
 
 from polar_tools import options
+from tests import mlflow_server as mlflow
 from tests import tiny
+from tests.mlflow_server import Server
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -76,3 +78,10 @@ def fresh(assets: Path, tmp_path: Path) -> Path:
     """A project of the test's own in which nothing has been made."""
     tiny.make_project(tmp_path / "project", assets)
     return tmp_path / "project"
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real MLflow server; a test that needs it to be there starts it, for the one before may have killed it."""
+    with mlflow.running(tmp_path_factory.mktemp("mlflow-server")) as server:
+        yield server

@@ -21,7 +21,7 @@ class Evaluate(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click."""
         if any(word.startswith("-") for word in args):
-            from polar_tools.config import Generation
+            from polar_tools.evaluation_config import Generation
 
             self.fields = options.of_fields(Generation, Generation.model_fields)
         return super().parse_args(ctx, args)
@@ -77,7 +77,7 @@ def command(spec: Path | None, **given: Any) -> None:
 
 def _alone(given: dict[str, Any]) -> None:
     from polar_tools import evaluating, scoring
-    from polar_tools.config import Generation
+    from polar_tools.evaluation_config import Generation
 
     writing = {name: given[name] for name in Generation.model_fields if given.get(name) is not None}
     names = [name.strip() for name in (given["metrics"] or "").split(",") if name.strip()]

@@ -54,7 +54,7 @@ def found(
 
     from polar_tools import answering
     from polar_tools import config as configs
-    from polar_tools.config import Generation
+    from polar_tools.evaluation_config import Generation
 
     with tempfile.TemporaryDirectory() as work:
         made = answering.find(experiment, config, run, evaluation, method, options.assigned(fields), Path(work))

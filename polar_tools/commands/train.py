@@ -74,6 +74,7 @@ def _after(option: str, args: list[str]) -> str | None:
 @click.option("--train-data", help="Rows: a file or folder, or a URI: hf://datasets/ORG/NAME, s3://, pypi://.")
 @click.option("--eval-data", help="Rows to look at while training and afterwards; without them `--train-test-split-ratio` holds some out.")
 @click.option("--output-dir", type=click.Path(path_type=Path, file_okay=False), help="Folder for all that is made.")
+@options.tracker_options
 @click.option("--overwrite-output-dir", is_flag=True, help="Replace a finished training of other settings.")
 @click.option(
     BY_FILE, "file", type=click.Path(path_type=Path, dir_okay=False), help="YAML with any of these options; the command line wins."
@@ -89,7 +90,9 @@ def command(spec: Path | None, file: Path | None, **given: Any) -> None:
       polar-tools train results/describe/seed0/train/spec.json --preflight off
       polar-tools train --method sft --model-name-or-path ORG/NAME --train-data rows.csv --output-dir out --use-peft --learning-rate 1e-4
     """
+    trackers = options.trackers_of(given.pop("trackers"), given.pop("settings"))
     told = {name: value for name, value in given.items() if value is not None and (name, value) != ("overwrite_output_dir", False)}
+    told |= {"trackers": trackers} if trackers else {}
     if spec is not None and set(told) <= {"preflight"} and file is None:
         _run(spec, **told)
         return

@@ -19,7 +19,7 @@ def command(path: Path, as_json: bool, key: Path | None, **access: Any) -> None:
     """Hash again the artifacts at PATH and all that they were made from; exit status 1 names what changed.
 
     Where PATH is what was published, fetched to this machine, compare it with its claim, and check its signature. Where PATH is what
-    `pull-push --manifest` wrote, look at the copy's target again.
+    `pull-push --manifest` wrote, look at the copy's target again; where it is a bundle, at its files.
     """
     import json
 
@@ -28,7 +28,7 @@ def command(path: Path, as_json: bool, key: Path | None, **access: Any) -> None:
     published = _published(path, key)
     if published is None and key is not None:
         raise UserError(f"--key is for a publication, and {path} is none")
-    looked_at, differences, what, signed = published or (*(_copied(path, **access) or _made(path)), {})
+    looked_at, differences, what, signed = published or (*(_copied(path, **access) or _bundled(path) or _made(path)), {})
     if as_json:
         click.echo(json.dumps({what: looked_at, "differences": differences, **signed}, indent=2, ensure_ascii=False))
     if differences:
@@ -58,6 +58,14 @@ def _copied(path: Path, **access: Any) -> tuple[list[str], list[str], str] | Non
     if (copied := manifest.read(path)) is None:
         return None
     return sorted(copied["files"]), manifest.verify(copied, Access(**access)), "files"
+
+
+def _bundled(path: Path) -> tuple[list[str], list[str], str] | None:
+    from polar_tools.bundling import listing
+
+    if (told := listing.read(path)) is None:
+        return None
+    return [*told["files"], *told["links"]], list(listing.differences(path)), "files"
 
 
 def _made(path: Path) -> tuple[list[str], list[str], str]:

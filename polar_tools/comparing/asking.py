@@ -13,6 +13,7 @@ from polar_tools.comparing import comparison, contestants, findings, lots, readi
 from polar_tools.comparing.contestants import Contestant
 from polar_tools.comparing.findings import Findings
 from polar_tools.errors import PolarError, UserError
+from polar_tools.evaluation_config import Evaluation
 from polar_tools.fields import did_you_mean
 from polar_tools.plan import Plan
 from polar_tools.specs import CompareSpec
@@ -29,7 +30,7 @@ def compare(
     common: bool = False,
 ) -> Findings:
     """What `polar-tools compare` prints; raises UserError for names that lead nowhere, and DataError for rows that can't be compared."""
-    chosen = [] if metrics is None else list(configs.parse({"dataset": "", "metrics": metrics}, "--metrics", configs.Evaluation).metrics)
+    chosen = [] if metrics is None else list(configs.parse({"dataset": "", "metrics": metrics}, "--metrics", Evaluation).metrics)
     found = [contestants.read(one) for one in named(what, config, evaluation)]
     paired = lots.pair(found if chosen else lots.with_metrics(found), common)
     names = [lot.name for lot in paired.lots]

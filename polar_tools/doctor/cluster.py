@@ -108,15 +108,30 @@ def _node(asked: Asked, named: Mapping[str, Any]) -> Iterator[Finding]:
             )
         else:
             yield Finding("node", "good", f"{told['host']} writes here and runs polar-tools {told['version']}")
+            yield _reach(told)
     finally:
         Path(word).unlink(missing_ok=True)
 
 
+def _reach(told: Mapping[str, Any]) -> Finding:
+    """Whether nodes get to the Hub, which nothing that runs there needs."""
+    if told["unreached"] is None:
+        return Finding("node-hub", "good", f"{told['host']} reaches the Hub at {told['hub']}")
+    advice = "mirroring and publishing run where snakemake does, so that no job needs it"
+    return Finding("node-hub", "note", f"{told['host']} doesn't reach the Hub at {told['hub']} ({told['unreached']}); {advice}")
+
+
 ON_A_NODE = """
 import json, os, socket, sys
-found = {"host": socket.gethostname(), "error": None, "version": None}
+from urllib.parse import urlsplit
+hub = urlsplit(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
+found = {"host": socket.gethostname(), "error": None, "version": None, "hub": hub.hostname, "unreached": None}
 os.chdir(sys.argv[1])
 open(sys.argv[2], "w").close()
+try:
+    socket.create_connection((hub.hostname, hub.port or {"http": 80}.get(hub.scheme, 443)), timeout=5).close()
+except OSError as error:
+    found["unreached"] = str(error)
 try:
     from polar_tools.version import __version__
     found["version"] = __version__

@@ -13,7 +13,7 @@ from polar_tools.estimates.rows import Rows
 from polar_tools.estimates.training import CUDA, Memory, Needs
 
 if TYPE_CHECKING:
-    from polar_tools.config import Generation
+    from polar_tools.evaluation_config import Generation
     from polar_tools.methods.base import Config
 
 LIBRARIES = 520.0

@@ -92,7 +92,7 @@ def _causes(root: Path, made: Artifact, records: Records) -> Iterator[dict[str, 
         return
     frozen = json_of(made.frozen)
     if not same(record["spec"], frozen):
-        yield from (change.as_dict() for change in changes(_as_today(record["spec"]), frozen))
+        yield from (change.as_dict() for change in changes(as_today(record["spec"]), frozen))
     yield from _inputs(made, record, records)
     yield from _local_files(root, made, record)
     yield from _missing(folder, record)
@@ -111,7 +111,7 @@ def json_of(frozen: bytes) -> dict[str, Any]:
     return told
 
 
-def _as_today(spec: dict[str, Any]) -> dict[str, Any]:
+def as_today(spec: dict[str, Any]) -> dict[str, Any]:
     """A recorded spec with the defaults of fields that are newer than it; as it is where this version can't read it."""
     try:
         return json_of(freeze(thaw(canonical(spec), "record.json")))

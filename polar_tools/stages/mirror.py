@@ -16,13 +16,18 @@ LIBRARIES = ()
 
 def run(spec: MirrorSpec, folder: Path) -> Facts:
     """Make `folder`/snapshot the same files as the source has now; whole files that an interrupted run left there stay."""
+    return Facts(recorded={"source": fetch(spec.source, spec, folder)})
+
+
+def fetch(source: str, spec: MirrorSpec, folder: Path) -> dict[str, str]:
+    """Fetch the files of `source`, which may be the spec's at a certain commit, and return what identifies their state."""
     target = f"file://{folder / spec.PAYLOAD}"
-    with storage.open_source(spec.source, spec.sha256) as snapshot, storage.open_target(target) as place:
+    with storage.open_source(source, spec.sha256) as snapshot, storage.open_target(target) as place:
         if not snapshot.entries:
-            raise StorageError(f"`{spec.source}` holds no files")
+            raise StorageError(f"`{source}` holds no files")
         progress = Progress(shown=True)
         try:
             Copy(snapshot, place, Wishes(delete_extra=True), progress).run()
         finally:
             progress.close()
-    return Facts(recorded={"source": snapshot.identity})
+        return snapshot.identity

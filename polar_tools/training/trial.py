@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polar_tools import datasets, discovery, modeling
-from polar_tools.config import Generation
 from polar_tools.errors import DataError, RowError
+from polar_tools.evaluation_config import Generation
 from polar_tools.experiment.distributing import Distributing
 from polar_tools.experiment.loading import Loading
 from polar_tools.fields import Slice

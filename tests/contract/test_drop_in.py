@@ -1,5 +1,6 @@
-"""One new file in methods/, filters/, metrics/ or storage/ is all that a new method, filter, metric or store takes."""
+"""One new file in methods/, filters/, metrics/, storage/ or trackers/ is all that a new one of these takes."""
 
+import json
 import os
 import shutil
 import sys
@@ -84,6 +85,34 @@ def open(source, sha256, access):
 def receive(target, access, placement):
     raise ConfigError("thin air holds nothing")
 '''
+TRACKER = '''
+"""A ledger: everything in one file of lines."""
+import json
+from typing import Literal
+from polar_tools.trackers import base
+
+LIBRARIES = ()
+
+class Options(base.Options):
+    tracker: Literal["ledger"] = "ledger"
+    file: str = "ledger.jsonl"
+
+def destination(options, root):
+    return options.file
+
+def token(options):
+    return None
+
+class Ledger(base.Session):
+    def __init__(self, file, run):
+        self.book, self.run_id = file, run.id
+    def rows(self, rows):
+        with self.book.open("a") as output:
+            output.writelines(json.dumps([self.run_id, row.step, dict(row.values)]) + chr(10) for row in rows)
+
+def open(options, run, root):
+    return Ledger(root / options.file, run)
+'''
 MAKE = "from tests import learning; learning.make('config/config.yaml')"
 """Every stage's command, in one process that sees the copy of the package."""
 EXPERIMENT = """\
@@ -95,7 +124,8 @@ datasets:
     split: {test_size: 8}
 evaluations: {words: {dataset: words}}
 experiments:
-  against: {method: upside-down, shout: true, model: bert, dataset: words, evaluations: [words], max_steps: 1, threads: 1}
+  against: {method: upside-down, shout: true, model: bert, dataset: words, evaluations: [words], max_steps: 1, logging_steps: 1, threads: 1}
+run: {trackers: [{tracker: ledger, file: book.jsonl}]}
 """
 
 
@@ -104,7 +134,13 @@ def package(tmp_path: Path) -> Path:
     """A copy of polar_tools with one new file each, which shadows the installed one."""
     copy = tmp_path / "copy"
     shutil.copytree(REPOSITORY / "polar_tools", copy / "polar_tools", ignore=shutil.ignore_patterns("__pycache__"))
-    for name, text in {"methods/contrary": METHOD, "filters/capitals": FILTER, "metrics/shouted": METRIC, "storage/made_up": STORE}.items():
+    for name, text in {
+        "methods/contrary": METHOD,
+        "filters/capitals": FILTER,
+        "metrics/shouted": METRIC,
+        "storage/made_up": STORE,
+        "trackers/ledger": TRACKER,
+    }.items():
         (copy / "polar_tools" / f"{name}.py").write_text(text, encoding="utf-8")
     return copy
 
@@ -117,6 +153,11 @@ def test_new_files_are_used_from_a_config(package: Path, assets: Path, tmp_path:
     assert "Nothing to be done" in run("snakemake", cwd=project, PYTHONPATH=str(package)).stderr
     report = (project / "results/against/seed0/evaluate/words/report.json").read_text(encoding="utf-8")
     assert '"shouted": 1.0' in report
+    told = [json.loads(line)[1:] for line in (project / "book.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [1, "train/loss"] in [[step, name] for step, values in told for name in values]
+    assert [1, {"evaluate/words/shouted": 1.0}] in [
+        [step, {"evaluate/words/shouted": values.get("evaluate/words/shouted")}] for step, values in told
+    ]
     assert '"shout": true' in (project / "results/against/seed0/train/spec.json").read_text(encoding="utf-8")
 
 

@@ -49,7 +49,7 @@ class Project:
     def run(self, *words: str, **environment: str) -> str:
         """Run Snakemake to its good end; gives what it printed."""
         self.start(*words, **environment)
-        assert self.finish() == 0, f"{self.said}\n{self.queue()}"
+        assert self.finish(3 * PATIENCE) == 0, f"{self.said}\n{self.queue()}"
         return self.said
 
     def end(self) -> None:

@@ -10,8 +10,8 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokeni
 
 from polar_tools import config as configs
 from polar_tools import decoding, inference, memory
-from polar_tools.config import Generation
 from polar_tools.errors import ConfigError, RowError
+from polar_tools.evaluation_config import Generation
 from tests.cases import seq2seq
 
 ENDS = [2, *range(40, 75)]

@@ -16,6 +16,7 @@ from polar_tools.cli import group
 from polar_tools.errors import ConfigError, UserError
 from tests.tiny import run
 
+TRACKED = ["--tracker", "tensorboard", "-o", "tensorboard.log_dir=events"]
 SHORT = ["--max-steps", "2", "--threads", "1", "--logging-steps", "1"]
 
 
@@ -43,8 +44,9 @@ def fails(*words: str, **given: str) -> str:
 
 
 def test_a_csv_becomes_a_model(here: Path) -> None:
-    done = train("--learning-rate", "1e-3", "--use_peft", "--lora-r", "2", "--seeds", "3", "--train-test-split-ratio", "0.25")
+    done = train("--learning-rate", "1e-3", "--use_peft", "--lora-r", "2", "--seeds", "3", "--train-test-split-ratio", "0.25", *TRACKED)
     assert done.exit_code == 0, done.output
+    assert list((here / "out/events/training/seed3").rglob("events.out.tfevents.*"))
     assert done.stdout.splitlines()[-1] == "out/model is the trained model"
     spec = json.loads((here / "out/results/training/seed3/train/spec.json").read_bytes())["experiment"]
     assert (spec["learning_rate"], spec["use_peft"], spec["lora_r"], spec["max_steps"]) == (0.001, True, 2, 2)
