@@ -83,18 +83,17 @@ def test_a_dataset_and_the_report_become_repositories_of_their_kind(project: Pat
 
 
 def test_what_an_earlier_publication_left_goes_and_what_others_put_there_stays(project: Path, hub: Hub) -> None:
-    hub.commit("alice/tiny-saying", {"theirs.txt": b"not ours", ".gitattributes": b"*.safetensors filter=lfs\n"})
-    published.settle(project, saying={"experiment": "say", "push_to_hub": True})
-    assert published.publish(project, "saying", **hub.environment("hf_alice")).returncode == 0
-    assert {"theirs.txt", "adapter_config.json"} <= hub.files("alice/tiny-saying").keys()
-    at = published.settle(project, saying={"experiment": "say", "push_to_hub": True, "what": "merged"})
-    done = published.publish(project, "saying", **hub.environment("hf_alice"))
-    assert done.returncode == 0, done.stderr
-    there = hub.files("alice/tiny-saying")
-    assert there.keys() == {"theirs.txt", ".gitattributes", *published.files(at / "saying" / "published")}
-    assert "adapter_config.json" not in there and "model.safetensors" in there
-    gates = json.loads((at / "saying" / "record.json").read_bytes())["facts"]["gates"]
-    assert gates["merged"]["result"] == "passed"
+    hub.commit("bob/rows", {"theirs.txt": b"not ours", "data/[a]*.txt": b"nor this"}, kind="datasets")
+    there = {"push_to_hub": True, "hub_model_id": "bob/rows"}
+    left = "polar/records/results/datasets/sayings/record.json"
+    for dataset in ("sayings", "kinds"):
+        at = published.settle(project, rows={"dataset": dataset, **there})
+        done = published.publish(project, "rows", **hub.environment("hf_alice"))
+        assert done.returncode == 0, done.stderr
+        files = hub.files("bob/rows", kind="datasets")
+        wanted = published.files(at / "rows" / "published")
+        assert files.keys() - {".gitattributes"} == {"theirs.txt", "data/[a]*.txt", *wanted} and (left in files) == (dataset == "sayings")
+        assert {name: files[name] for name in wanted} == wanted
 
 
 def rows_of(project: Path, count: int, seed: int) -> None:
