@@ -35,5 +35,5 @@ def not_applicable(why: str) -> Outcome:
     return Outcome("not applicable", why)
 
 
-SHOWN = 5
+SHOWN = 8
 """Problems that are named."""
