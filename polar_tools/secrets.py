@@ -23,7 +23,10 @@ FIELD = re.compile(
 """Names of fields whose values are secrets; `pad_token` and its like are none."""
 ADDRESS = re.compile(r"(?<=://)[^/\s@:\"'<>]*:[^/\s@\"'<>]+(?=@)|(?<=https://)[^/\s@\"'<>]+(?=@)|(?<=http://)[^/\s@\"'<>]+(?=@)")
 """Who somebody is, with or without a password, in an address."""
-STORES = ("~/.aws/credentials", "~/.netrc", "~/.pypirc", "~/.git-credentials", "~/.cache/huggingface/token")
+STORES = (
+    *("~/.aws/credentials", "~/.netrc", "~/.pypirc", "~/.git-credentials", "~/.cache/huggingface/token"),
+    *("~/.config/pip/pip.conf", "~/.pip/pip.conf", "~/.config/wandb/settings"),
+)
 """Files of a person's in which tools keep secrets."""
 _learnt: set[str] = set()
 

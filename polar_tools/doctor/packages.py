@@ -19,6 +19,11 @@ PURPOSES = {
     "quantize": "bases in 8 or 4 bits, 8-bit optimizers",
     "distributed": "DeepSpeed",
     "optimizers": "stable_adamw and others of torch-optimi",
+    "harness": "tasks of lm-evaluation-harness",
+    "korean": "ROUGE by morphemes",
+    "track": "MLflow, W&B, TensorBoard",
+    "sign": "signed publications",
+    "archive": "results as an RO-Crate",
     "dvc": "results tracked by DVC",
 }
 """Extra -> what it is for."""
@@ -47,6 +52,13 @@ def _needed(config: Config) -> Iterator[tuple[str, str]]:
     yield from (("s3", f"the source of `{name}`") for name, source in sources if source.source.startswith("s3://"))
     if config.datasets:
         yield "prepare", "datasets"
+    yield from (("harness", f"evaluations.{name}") for name, evaluation in config.evaluations.items() if evaluation.tasks)
+    if config.run.trackers:
+        yield "track", "run.trackers"
+    for name, publication in config.publish.items():
+        yield from (
+            (extra, f"publish.{name}") for extra, wanted in (("s3", publication.push_to_minio), ("sign", publication.sign)) if wanted
+        )
     for name, experiment in config.experiments.items():
         yield from ((extra, f"experiments.{name}") for extra in ("train", "evaluate", *_of(experiment)))
 

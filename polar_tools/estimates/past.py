@@ -82,6 +82,7 @@ def folders(root: Path, stage: str) -> list[Path]:
         "convert": "results/models/*",
         "compare": "results/comparisons/*",
         "report": "results/report",
+        "publish": "results/publish/*",
     }
     return sorted(file.parent for file in root.glob(f"{patterns[stage]}/manifest.json"))
 

@@ -39,11 +39,32 @@ class Change:
 
 
 def changes(old: Any, new: Any) -> list[Change]:
-    """The keys whose values differ, sorted as they stand in the old value, then in the new one."""
-    before, after = dict(_leaves(old, "")), dict(_leaves(new, ""))
-    keys = [*before, *(key for key in after if key not in before)]
-    found = [Change(key, before.get(key, ABSENT), after.get(key, ABSENT)) for key in keys]
-    return [change for change in found if change.old is ABSENT or change.new is ABSENT or change.old != change.new]
+    """The keys whose values differ, in the order of the old value, then of the new one.
+
+    What only one side has is one change, whatever lies below it; so are lists of plain values, and lists of which one is longer.
+    """
+    return list(_changes(old, new, ""))
+
+
+def _changes(old: Any, new: Any, key: str) -> Iterator[Change]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        pairs = [(name, old.get(name, ABSENT), new.get(name, ABSENT)) for name in {**old, **new}]
+    elif _nested(old) and _nested(new) and len(old) == len(new):
+        pairs = [(place, *pair) for place, pair in enumerate(zip(old, new, strict=True))]
+    else:
+        if old is ABSENT or new is ABSENT or _plain(old) != _plain(new):
+            yield Change(key, old, new)
+        return
+    for name, before, after in pairs:
+        yield from _changes(before, after, f"{key}.{name}".lstrip("."))
+
+
+def _nested(value: Any) -> bool:
+    return isinstance(value, list | tuple) and any(isinstance(item, dict | list | tuple) for item in value)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def shown(value: Any) -> str:
@@ -53,16 +74,3 @@ def shown(value: Any) -> str:
     text = value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False, default=str)
     text = text.replace("\n", "\\n")
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
-
-
-def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """Keys and values without anything below them; lists of plain values count as one value."""
-    below: list[tuple[str, Any]] = []
-    if isinstance(value, dict):
-        below = [(str(name), item) for name, item in value.items()]
-    elif isinstance(value, list | tuple) and any(isinstance(item, dict | list | tuple) for item in value):
-        below = [(str(place), item) for place, item in enumerate(value)]
-    if not below:
-        yield key, list(value) if isinstance(value, tuple) else value
-    for name, item in below:
-        yield from _leaves(item, f"{key}.{name}".lstrip("."))

@@ -41,6 +41,18 @@ def test_a_config_that_wants_gpus_that_are_not_here(fresh: Path) -> None:
     assert [one["subject"] for one in problems] == ["gpu"] and "gpus: 64" in problems[0]["said"]
 
 
+def test_a_config_that_wants_packages_that_are_not_here(fresh: Path, tmp_path: Path) -> None:
+    config = fresh / "config/config.yaml"
+    config.write_text(config.read_text(encoding="utf-8") + "  trackers: [{tracker: tensorboard}]\n", encoding="utf-8")
+    assert of(found(fresh, "config/config.yaml"), "track")[0][0] == "good"
+    hidden = "import importlib.metadata as m\nreal = m.version\ndef version(name):\n"
+    hidden += "    if name == 'tensorboard': raise m.PackageNotFoundError(name)\n    return real(name)\nm.version = version\n"
+    (tmp_path / "sitecustomize.py").write_text(hidden)
+    paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    ((level, said),) = of(found(fresh, "config/config.yaml", status=1, PYTHONPATH=paths), "track")
+    assert level == "problem" and said == "run.trackers needs it; tensorboard missing: pip install 'polar-tools[track]'"
+
+
 def test_a_hub_knows_a_token_or_refuses_it_and_nobody_sees_it(tmp_path: Path) -> None:
     with hub_server.running() as hub:
         hub.users.add("hf_thisOneIsGood")

@@ -76,23 +76,6 @@ def test_the_card_says_what_the_records_say(language: str, project: Path) -> Non
     assert ("학습 전" in text) == (language == "ko")
 
 
-def test_the_card_of_a_base_on_the_hub_names_repository_and_commit(project: Path) -> None:
-    """Its record says so; the adapter then names it too, where its own file had a path."""
-    commit = "c0ffee" * 6 + "beef"
-    for name in ("record", "spec"):
-        file = project / f"resources/models/llama/{name}.json"
-        told = json.loads(file.read_bytes())
-        told.get("spec", told)["source"] = "hf://org/llama@main"
-        if name == "record":
-            told["facts"]["source"] = {"source": "hf://org/llama@main", "commit": commit}
-            told["local_files"] = {}
-        file.write_text(json.dumps(told), encoding="utf-8")
-    from polar_tools.provenance import lineage
-    from polar_tools.publishing.publication import repository
-
-    assert repository(lineage(project / "resources/models/llama")) == ("org/llama", commit)
-
-
 def test_a_signed_publication_and_what_is_done_to_it(project: Path, tmp_path: Path) -> None:
     pytest.importorskip("model_signing")
     key, other = tmp_path / "key.pem", tmp_path / "other.pem"
@@ -157,6 +140,16 @@ def test_a_finished_artifact_is_published_by_itself(project: Path) -> None:
     for path, why in (("results/say/tokenize", "can be published"), ("assets", "no finished artifact")):
         done = tiny.inside("publish", path, "--target", "./other", cwd=project)
         assert done.returncode == 2 and why in done.stderr, done.stderr
+
+
+def test_commands_that_look_at_a_whole_plan_know_publications(project: Path) -> None:
+    published.settle(project, rows={"dataset": "sayings", "folder": "out"})
+    for command in ("check", "plan"):
+        done = tiny.inside(command, "config/config.yaml", cwd=project)
+        assert done.returncode == 0 and "results/publish/rows" in done.stdout, done.stderr
+    assert published.here(project, "rows").returncode == 0
+    done = tiny.inside("verify", "results", cwd=project)
+    assert done.returncode == 0, "the records that are published are none of artifacts here"
 
 
 def test_every_gate_says_what_it_is_for() -> None:

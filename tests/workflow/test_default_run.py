@@ -7,7 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
+from polar_tools.artifact import sha256_of
 from tests.tiny import REPOSITORY
 
 pytestmark = pytest.mark.slow
@@ -65,6 +67,27 @@ def test_every_number_leads_to_the_archives(clone: Path) -> None:
     for number, model in archives.items():
         shown = tool(clone, "polar-tools", "lineage", number).stdout
         assert model in shown and "185348a402030ffcc0f68f2748d894686c2a5db1c7a56d40d02b34e373feb5fa" in shown, shown
+
+
+def test_one_number_is_followed_record_by_record_to_the_archives(clone: Path) -> None:
+    told = json.loads(tool(clone, "polar-tools", "lineage", "describe/seed0", "descriptions", "rougeL", "--json").stdout)
+    assert told["figures"][0]["value"] == metrics(clone)["describe"]["descriptions"]["seed0"]["rougeL"]
+    assert told["figures"][0]["report"] == told["chain"]["files"]["report.json"]
+    archives, waiting = {}, [told["chain"]]
+    while waiting:
+        node = waiting.pop()
+        folder = clone / node["path"]
+        assert node["record"] == sha256_of(folder / "record.json")
+        recorded = json.loads((folder / "record.json").read_bytes())["inputs"]
+        assert {above["path"]: above["record"] for above in node["inputs"]} == recorded
+        if not recorded:
+            archives[node["path"]] = node["source"]["archive_sha256"]
+        waiting += node["inputs"]
+    config = yaml.safe_load((clone / "config/config.yaml").read_text(encoding="utf-8"))
+    pinned = {"models": config["models"]["smollm2"], "datasets": config["datasets"]["descriptions"]}
+    names = {"models": "smollm2", "datasets": "descriptions"}
+    assert archives == {f"resources/{section}/{names[section]}": source["sha256"] for section, source in pinned.items()}
+    assert {source["path"]: source["archive_sha256"] for source in told["sources"]} == archives
 
 
 def test_verify_passes_and_names_a_changed_byte(clone: Path) -> None:

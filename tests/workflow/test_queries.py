@@ -41,6 +41,13 @@ def test_a_number_leads_to_the_bytes_that_it_came_from(finished: Path) -> None:
     assert figure["value"] == report["metrics"]["rougeL"]
     assert figure["interval"] == report["intervals"]["rougeL"]
     assert figure["report"] == sha256_of(finished / RUN / "evaluate/sayings/report.json")
+    waiting = [told["chain"]]
+    while waiting:
+        node = waiting.pop()
+        assert node["record"] == sha256_of(finished / node["path"] / "record.json")
+        recorded = json.loads((finished / node["path"] / "record.json").read_bytes())["inputs"]
+        assert {above["path"]: above["record"] for above in node["inputs"]} == recorded
+        waiting += node["inputs"]
     rows = next(source for source in told["sources"] if source["path"] == "resources/datasets/sayings")
     assert rows["source"] == "file://assets/rows.csv"
     assert rows["files"] == {"snapshot/rows.csv": sha256_of(finished / "assets/rows.csv")}
@@ -179,6 +186,21 @@ def test_diff_of_runs_and_of_artifacts(finished: Path) -> None:
     assert (loss["old"]["value"], loss["new"]["value"]) == tuple(report["metrics"]["loss"] for report in reports)
     same = ask(finished, "diff", f"{RUN}/train", f"{RUN}/train")
     assert not any(same[name] for name in ("config", "versions", "data", "files"))
+
+
+def test_what_was_published_of_a_source_is_named(project: Path) -> None:
+    edit(
+        project / "config/config.yaml",
+        "run:\n",
+        "publish: {say: {experiment: say, folder: out, licenses: {llama: mit, sayings: mit}}}\nrun:\n",
+    )
+    with contextlib.chdir(project):
+        Plan(config.load(Path("config/config.yaml"))).settle()
+    done = inside("publish", "results/publish/say", cwd=project)
+    assert done.returncode == 0, done.stderr
+    told = ask(project, "impact", "datasets/sayings")
+    assert [(one["artifact"], one["uri"]) for one in told["published"]] == [("results/publish/say", "file://out")]
+    assert ask(project, "impact", "models/bert")["published"] == []
 
 
 def test_diff_of_commits(fresh: Path) -> None:

@@ -1,5 +1,6 @@
 """A published result made again: it is the same, or what was tampered with is caught and named."""
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -8,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from polar_tools import claims
+from polar_tools import config as configs
 from polar_tools.artifact import sha256_of
+from polar_tools.plan import Plan
 from polar_tools.records import canonical
 from tests import hub_server
 from tests.pulls import TOKEN
@@ -19,31 +21,29 @@ from tests.tiny import inside, make_project, run
 
 TRAIN, BASE, MEASURED = "results/say/seed0/train", "results/say/base/evaluate/sayings", "results/say/seed0/evaluate/sayings"
 LIAR = "the claim does not agree with itself"
-ONE = ("kinds", "sort", "bert")
-"""What the experiment `say` doesn't need."""
+PUBLISH = "publish: {say: {experiment: say, folder: published/say, licenses: {llama: apache-2.0, sayings: apache-2.0}}}\n"
 
 
-def publish(project: Path, folder: Path) -> Path:
-    """The trained adapter of `say`, with its claim."""
-    config = yaml.safe_load((project / "config/config.yaml").read_text(encoding="utf-8"))
-    kept = {
-        section: {name: entry for name, entry in entries.items() if name not in ONE}
-        for section, entries in config.items()
-        if isinstance(entries, dict) and section != "run"
-    }
-    folder.mkdir()
-    files = {}
-    for file in sorted((project / TRAIN / "model").iterdir()):
-        shutil.copyfile(file, folder / file.name)
-        files[file.name] = f"model/{file.name}"
-    (folder / "README.md").write_text("A card.\n")
-    claims.write(folder, TRAIN, [BASE, MEASURED], {"project_name": config["project_name"], **kept}, files, project)
-    return folder
+def publish(project: Path) -> Path:
+    """What `polar-tools publish` makes of the adapter that `say` trained."""
+    config = project / "config/config.yaml"
+    config.write_text(config.read_text(encoding="utf-8") + PUBLISH, encoding="utf-8")
+    with contextlib.chdir(project):
+        Plan(configs.load(Path("config/config.yaml"))).settle()
+    done = inside("publish", "results/publish/say", cwd=project)
+    assert done.returncode == 0, done.stderr
+    return project / "published/say"
+
+
+@pytest.fixture(scope="module")
+def once(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return publish(Path(shutil.copytree(finished, tmp_path_factory.mktemp("publishing") / "project", symlinks=True)))
 
 
 @pytest.fixture
-def published(finished: Path, tmp_path: Path) -> Path:
-    return publish(finished, tmp_path / "published")
+def published(once: Path, tmp_path: Path) -> Path:
+    """A publication of the test's own."""
+    return Path(shutil.copytree(once, tmp_path / "published"))
 
 
 def reproduce(published: Path, files: Path, *words: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
@@ -111,9 +111,9 @@ def test_sources_are_fetched_at_the_recorded_commits_from_a_hub(assets: Path, tm
         text = config.read_text(encoding="utf-8").replace("file://assets/llama", "hf://org/llama@main")
         config.write_text(text.replace("metrics: [rouge, loss]", "metrics: [loss]"), encoding="utf-8")
         surroundings = {**hub.environment(TOKEN), "HF_HUB_OFFLINE": "0"}
-        done = run("snakemake", f"{TRAIN}/manifest.json", f"{BASE}/manifest.json", f"{MEASURED}/manifest.json", cwd=project, **surroundings)
+        done = run("snakemake", "experiment_say", cwd=project, **surroundings)
         assert done.returncode == 0, done.stderr
-        folder = publish(project, tmp_path / "published")
+        folder = publish(project)
         hub.commit("me/say", {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()})
         hub.commit("org/llama", {**files, "config.json": b"{}"}, readers={TOKEN})
         again = run("polar-tools", "reproduce", "me/say", "--files", str(project), cwd=tmp_path, **surroundings)
