@@ -12,6 +12,7 @@ from polar_tools.errors import ConfigError
 from polar_tools.trackers.base import NOTES
 from polar_tools.tracking import runs, usage
 from polar_tools.tracking.tail import Tail
+from polar_tools.tracking.telling import Told
 
 
 def parsed(*trackers: Any) -> tuple[Any, ...]:
@@ -99,6 +100,22 @@ def test_a_training_that_is_made_from_something_else_is_another_run(tmp_path: Pa
     first = run_of(0.1)
     assert run_of(0.1) == first and len(first) == 32
     assert run_of(0.2) != first
+
+
+def test_a_publication_belongs_to_the_run_of_what_it_publishes(tmp_path: Path) -> None:
+    train, publication = tmp_path / "results/say/seed1/train", tmp_path / "results/publish/say"
+    sent = {"targets": {"hub": {"uri": "hf://me/say", "commit": "abc"}}}
+    for folder, spec, facts, measured in (
+        (train, {"stage": "train"}, {}, {"trackers": {"mlflow": {"run": "a" * 32, "run_id": "1"}}}),
+        (publication, {"stage": "publish"}, {"artifact": "results/say/seed1/train"}, sent),
+    ):
+        folder.mkdir(parents=True)
+        (folder / "spec.json").write_text(json.dumps(spec))
+        (folder / "record.json").write_text(json.dumps({"spec": spec, "inputs": {}, "local_files": {}, "files": {}, "facts": facts}))
+        (folder / "manifest.json").write_text(json.dumps({"measured": measured}))
+    run = runs.of(tmp_path, "results/publish/say", "p")
+    assert (run.id, run.path, run.experiment, run.run) == ("a" * 32, "results/say/seed1/train", "say", "seed1")
+    assert json.loads(Told(tmp_path, "results/publish/say", run).tags()["polar.published.say"])["hub"]["commit"] == "abc"
 
 
 def test_what_is_used_is_kept_in_numbered_lines_also_after_one_was_cut(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,7 +26,7 @@ from tests.tiny import inside, run
 from tests.tracked import CANARIES, figures, scalars
 
 TRAIN, MEASURED, BASE = "results/say/seed0/train", "results/say/seed0/evaluate/sayings", "results/say/base/evaluate/sayings"
-STEPS = 300
+STEPS = 200
 EMBEDDED = [{"tracker": "wandb", "mode": "offline", "tags": ["tiny"]}, "tensorboard"]
 
 
@@ -130,30 +129,36 @@ def started(server: Server, experiment: str) -> bool:
     return any("train/loss" in one.data.metrics for one in server.runs(experiment).values())
 
 
-def at_half(server: Server, experiment: str, harm: Callable[[], None]) -> threading.Thread:
-    """Do `harm` as soon as the first losses are there."""
+@contextlib.contextmanager
+def training_held(project: Path) -> Iterator[subprocess.Popen[str]]:
+    """A training that is stopped (SIGSTOP) after some steps, so that what is done now is done in its middle on any machine."""
+    command = [str(Path(sys.executable).parent / "polar-tools"), "train", TRAIN, "--preflight", "off"]
+    with subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            log = project / TRAIN / "metrics.jsonl"
+            wait_for(lambda: process.poll() is None and log.is_file() and 20 < len(log.read_bytes().splitlines()) < STEPS)
+            process.send_signal(signal.SIGSTOP)
+            yield process
+        finally:
+            process.kill()
 
-    def wait() -> None:
-        end = time.monotonic() + 120
-        while not started(server, experiment) and time.monotonic() < end:
-            time.sleep(0.1)
-        harm()
 
-    watcher = threading.Thread(target=wait, daemon=True)
-    watcher.start()
-    return watcher
+def wait_for(there: Callable[[], bool]) -> None:
+    end = time.monotonic() + 180
+    while not there():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
-def test_a_server_killed_in_the_middle_of_a_training_costs_it_nothing(
-    project: Path, server: Server, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_server_killed_in_the_middle_of_a_training_costs_it_nothing(project: Path, server: Server) -> None:
     configure(project, [to_server(server, "killed")], max_steps=STEPS, save_strategy="no", save_steps=None)
     settle(project)
-    watcher = at_half(server, "killed", server.kill)
-    done = inside("train", TRAIN, "--preflight", "off", cwd=project)
-    watcher.join()
-    assert done.returncode == 0, done.stderr
-    said = capfd.readouterr().err
+    with training_held(project) as process:
+        wait_for(lambda: started(server, "killed"))
+        server.kill()
+        process.send_signal(signal.SIGCONT)
+        said = process.communicate(timeout=300)[1]
+    assert process.returncode == 0, said
     assert said.count("warning: mlflow") == 1 and f"polar-tools track --replay {TRAIN}" in said
     waits = inside("track", "--replay", TRAIN, cwd=project)
     assert waits.returncode == 1 and "nothing is lost" in waits.stderr and "Traceback" not in waits.stderr
@@ -173,17 +178,17 @@ def test_a_server_killed_in_the_middle_of_a_training_costs_it_nothing(
 @pytest.mark.slow
 def test_a_sender_killed_again_and_again_doubles_nothing(project: Path, server: Server) -> None:
     """Its training goes on; so does one that is killed itself, in the same run."""
-    configure(project, [to_server(server, "senders"), "tensorboard"], max_steps=STEPS, save_strategy="steps", save_steps=100)
+    configure(project, [to_server(server, "senders"), "tensorboard"], max_steps=STEPS, save_strategy="steps", save_steps=50)
     settle(project)
-    command = [str(Path(sys.executable).parent / "polar-tools"), "train", TRAIN, "--preflight", "off"]
-    with subprocess.Popen(command, cwd=project) as process:
-        wait_for(process, lambda: started(server, "senders"))
+    with training_held(project) as process:
+        wait_for(lambda: started(server, "senders"))
         for sender in senders(process):
             os.kill(sender, signal.SIGKILL)
-        wait_for(process, lambda: any((project / TRAIN / "checkpoints").glob("checkpoint-*")))
-        process.kill()
+        process.send_signal(signal.SIGCONT)
+        wait_for(lambda: any((project / TRAIN / "checkpoints").glob("checkpoint-*")))
+    tools = str(Path(sys.executable).parent / "polar-tools")
     for moment in (2.0, 3.0, 4.0, 5.0):
-        replay = subprocess.Popen([command[0], "track", "--replay"], cwd=project, stdout=subprocess.DEVNULL)
+        replay = subprocess.Popen([tools, "track", "--replay"], cwd=project, stdout=subprocess.DEVNULL)
         time.sleep(moment)
         replay.kill()
         replay.wait()
@@ -198,14 +203,7 @@ def test_a_sender_killed_again_and_again_doubles_nothing(project: Path, server: 
     assert [step for step, _ in scalars(project / "tensorboard/say/seed0")["train/loss"]] == list(range(1, STEPS + 1))
 
 
-def wait_for(process: subprocess.Popen[bytes], there: Callable[[], bool]) -> None:
-    end = time.monotonic() + 120
-    while not there():
-        assert process.poll() is None and time.monotonic() < end
-        time.sleep(0.1)
-
-
-def senders(process: subprocess.Popen[bytes]) -> list[int]:
+def senders(process: subprocess.Popen[str]) -> list[int]:
     """The processes that send for a training."""
     found = Path(f"/proc/{process.pid}/task").glob("*/children")
     children = [int(child) for file in found for child in file.read_text().split()]
