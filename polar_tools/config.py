@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 import yaml
 from pydantic import JsonValue, StringConstraints, ValidationError, model_validator
 
-from polar_tools import discovery, publication_config
+from polar_tools import discovery, publication_config, secrets
 from polar_tools.complaints import complaints
 from polar_tools.dataset_config import Dataset, Mixture, Prepared, Source
 from polar_tools.discovery import OneOf
@@ -31,6 +31,8 @@ Name = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
 ReportLanguage = Literal["en", "ko", "both"]
 WRITERS = ("AutoModelForCausalLM", "AutoModelForSeq2SeqLM")
 """Models that lm-evaluation-harness can ask."""
+
+NO_PLACE = "a secret in a config would be recorded and published; it goes into the environment (HF_TOKEN, WANDB_API_KEY, ...)"
 
 Method = Annotated[Experiment, OneOf("methods", "Config", "method")]
 
@@ -286,6 +288,8 @@ def _refuse_repeated_keys(node: yaml.Node | None, path: Path) -> None:
 
 def parse(data: Mapping[str, JsonValue], origin: str = "config", kind: type[Part] = Config) -> Part:  # type: ignore[assignment]
     """`data` as a Config, or another part of one; raises one ConfigError that lists every problem with its path."""
+    if found := [place for place, _ in secrets.fields(data)]:
+        raise ConfigError("\n".join(f"{origin}: {place}: {NO_PLACE}" for place in found))
     try:
         return kind.model_validate(data)
     except ValidationError as error:

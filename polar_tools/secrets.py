@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -59,14 +59,17 @@ def read(file: Path) -> str:
 
 def learn(data: Any) -> None:
     """Know from now on what stands, at any depth of `data`, in fields that are named as secrets are."""
-    if isinstance(data, dict):
-        for name, value in data.items():
-            if isinstance(value, str) and len(value) >= SHORTEST_FOUND and FIELD.search(str(name)):
-                _learnt.add(value)
-            learn(value)
-    elif isinstance(data, list | tuple):
-        for value in data:
-            learn(value)
+    _learnt.update(value for _, value in fields(data))
+
+
+def fields(data: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """Path and value of each field of `data`, at any depth, that is named as secrets are."""
+    parts = data.items() if isinstance(data, Mapping) else enumerate(data) if isinstance(data, list | tuple) else ()
+    for name, value in parts:
+        path = f"{place}.{name}" if place else str(name)
+        if isinstance(value, str) and len(value) >= SHORTEST_FOUND and FIELD.search(str(name)):
+            yield path, value
+        yield from fields(value, path)
 
 
 def held() -> dict[str, str]:

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-CANARIES = {name: f"canary-{name}-8c2f61d7" for name in ("environment", "variable", "key", "file", "field", "tag", "address")}
+CANARIES = {name: f"canary-{name}-8c2f61d7" for name in ("environment", "variable", "key", "file", "tag", "address")}
 """By where each stands."""
 
 

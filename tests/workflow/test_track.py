@@ -236,7 +236,7 @@ def test_trackers_that_are_away_change_nothing(project: Path, capfd: pytest.Capt
 def test_no_secret_reaches_a_tracker(
     project: Path, server: Server, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """They stand in the environment, in a file that the config names, in extra_args, in addresses; every byte is searched."""
+    """They stand in the environment, in a file that the config names, in addresses; every byte is searched."""
     (project / "key").write_text(f"{CANARIES['file']}\n")
     trackers = [
         {**to_server(server, "secrets"), "token_file": "key", "tags": {"page": f"https://me:{CANARIES['tag']}@host/x"}},
@@ -244,7 +244,7 @@ def test_no_secret_reaches_a_tracker(
         {"tracker": "tensorboard"},
     ]
     prompt = f"see https://me:{CANARIES['address']}@host/page and {CANARIES['environment']} and {CANARIES['file']} visible-marker"
-    configure(project, trackers, extra_args={"hub_token": CANARIES["field"]}, system_prompt=prompt)
+    configure(project, trackers, system_prompt=prompt)
     settle(project)
     for name, canary in {"HF_TOKEN": "environment", "MY_DB_PASSWORD": "variable", "WANDB_API_KEY": "key"}.items():
         monkeypatch.setenv(name, CANARIES[canary])
@@ -264,7 +264,17 @@ def test_no_secret_reaches_a_tracker(
     for place in (server.folder / "artifacts", server.folder, project / "wandb", project / "tensorboard"):
         files = [file for file in place.rglob("*") if file.is_file() and (place != server.folder or file.suffix == ".db")]
         assert any(b"visible-marker" in file.read_bytes() for file in files), f"the search sees what is in {place}"
-    assert server.runs("secrets")["say/seed0"].data.params["extra_args.hub_token"] == "***"
+
+
+def test_a_secret_in_the_config_is_refused(project: Path) -> None:
+    config = project / "config/config.yaml"
+    text = config.read_text(encoding="utf-8").replace(
+        "method: sft", f"method: sft\n    extra_args: {{hub_token: {CANARIES['variable']}}}", 1
+    )
+    config.write_text(text, encoding="utf-8")
+    done = inside("check", "config/config.yaml", cwd=project)
+    assert done.returncode == 2 and "experiments.say.extra_args.hub_token: a secret in a config would be recorded" in done.stderr
+    assert CANARIES["variable"] not in done.stdout + done.stderr
 
 
 def test_the_embedded_database_needs_no_server(project: Path) -> None:
