@@ -84,8 +84,8 @@ def test_jobs_are_seen_to_wait_to_run_and_to_end(project_here: Project) -> None:
     project_here.cluster.says("scancel", others)
     seen = project_here.wait(lambda: (one := standing(project_here)).get("advancement") and one, "steps to be seen")
     assert seen["state"] == "running" and f"Slurm job {job}" in seen["owner"] and seen["advancement"]["of"] == 100000
-    os.kill(project_here.owner(), signal.SIGSTOP)  # it must not hear that it is cancelled, or it would save and say so itself
-    project_here.cluster.says("scancel", "--signal=KILL", "--full", job)
+    os.kill(project_here.owner(), signal.SIGKILL)  # it must not hear that it is cancelled, or it would save and say so itself
+    project_here.cluster.says("scancel", job)
     assert project_here.finish() == 1
     ended = standing(project_here)
     assert ended["state"] == "failed" and f"Slurm job {job}" in ended["reason"] and "was killed: it was cancelled" in ended["reason"]
