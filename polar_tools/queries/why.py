@@ -14,7 +14,7 @@ from polar_tools.fields import did_you_mean
 from polar_tools.plan import Artifact, Plan
 from polar_tools.queries.keys import Change, changes, shown
 from polar_tools.records import canonical
-from polar_tools.specs import freeze, same, thaw
+from polar_tools.specs import Spec, freeze, same, thaw
 from polar_tools.storage.base import CHUNK
 
 
@@ -92,7 +92,7 @@ def _causes(root: Path, made: Artifact, records: Records) -> Iterator[dict[str, 
         return
     frozen = json_of(made.frozen)
     if not same(record["spec"], frozen):
-        yield from (change.as_dict() for change in changes(as_today(record["spec"]), frozen))
+        yield from (change.as_dict() for change in changes(as_today(record["spec"], made.spec), frozen))
     yield from _inputs(made, record, records)
     yield from _local_files(root, made, record)
     yield from _missing(folder, record)
@@ -111,12 +111,23 @@ def json_of(frozen: bytes) -> dict[str, Any]:
     return told
 
 
-def as_today(spec: dict[str, Any]) -> dict[str, Any]:
-    """A recorded spec with the defaults of fields that are newer than it; as it is where this version can't read it."""
+def as_today(recorded: dict[str, Any], spec: Spec | None = None) -> dict[str, Any]:
+    """A recorded spec with the defaults of fields that are newer than it.
+
+    One that this version can't read has those of `spec`, as far as they are at their defaults there; it is as it is without.
+    """
     try:
-        return json_of(freeze(thaw(canonical(spec), "record.json")))
+        return json_of(freeze(thaw(canonical(recorded), "record.json")))
     except UserError:
-        return spec
+        return recorded if spec is None else _filled(recorded, json_of(freeze(spec)), spec.model_dump(mode="json", exclude_defaults=True))
+
+
+def _filled(recorded: Any, frozen: Any, chosen: Any) -> Any:
+    """`recorded` with what only `frozen` has and nobody chose."""
+    if not (isinstance(recorded, dict) and isinstance(frozen, dict) and isinstance(chosen, dict)):
+        return recorded
+    known = {name: _filled(value, frozen.get(name), chosen.get(name, {})) for name, value in recorded.items()}
+    return {name: value for name, value in frozen.items() if name not in chosen} | known
 
 
 def _inputs(made: Artifact, record: dict[str, Any], records: Records) -> Iterator[dict[str, Any]]:

@@ -144,6 +144,19 @@ def test_why_of_what_is_gone_and_of_what_isnt_planned(project: Path) -> None:
     assert "did you mean `results/say/seed0/train`?" in done.stderr
 
 
+def test_why_names_only_what_somebody_chose_in_a_record_of_a_version_with_other_fields(project: Path) -> None:
+    file = project / RUN / "train/record.json"
+    record = json.loads(file.read_bytes())
+    asked = record["spec"]["experiment"]
+    asked["lora_target_modules"] = asked.pop("target_modules")
+    for name in ("use_dora", "fsdp", "packing"):
+        del asked[name]
+    file.write_text(json.dumps(record), encoding="utf-8")
+    causes = ask(project, "why", f"{RUN}/train")[0]["causes"]
+    assert {"key": "experiment.lora_target_modules", "old": None} in causes
+    assert not [cause for cause in causes if cause.get("key", "").endswith(("use_dora", "fsdp", "packing", ".target_modules"))]
+
+
 def changed_rows(project: Path) -> None:
     """A row removed, one added, one changed."""
     file = project / "assets/rows.csv"
