@@ -34,7 +34,8 @@ from urllib.parse import unquote
 KEYS = {"admin": ("admin-key", "admin-secret-123"), "reader": ("reader-key", "reader-secret-123"), "wrong": ("admin-key", "no-secret-123")}
 ACTIONS = {"admin": ["Admin", "Read", "Write", "List", "Tagging"], "reader": ["Read", "List"]}
 PORTS = ("s3.port", "master.port", "volume.port", "filer.port", "admin.port")
-SETTINGS = ("ip=127.0.0.1", "ip.bind=127.0.0.1", "master.telemetry=false", "admin.ui=false", "webdav=false")
+SETTINGS = ("ip=127.0.0.1", "ip.bind=127.0.0.1", "master.telemetry=false", "admin.ui=false", "webdav=false", "volume.max=100000")
+"""Each bucket takes several volumes; by itself SeaweedFS refuses what comes after as many as the disk would hold when they are full."""
 GRPC = 10_000
 """How much higher the second port of every service of SeaweedFS is."""
 PIECE = 1 << 18
