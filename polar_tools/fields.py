@@ -128,8 +128,10 @@ PayloadPath = Annotated[str, Payload()]
 def marked(model: BaseModel, kind: type[T]) -> Iterator[tuple[str, T, str]]:
     """Every string in a field of `model`, at any depth, whose type carries a marker of `kind`: (path, marker, string)."""
     for name, metadata in _metadata(type(model)).items():
-        markers = [marker for marker in metadata if isinstance(marker, kind)]
-        for path, item in _leaves(name, getattr(model, name)):
+        value, markers = getattr(model, name), [marker for marker in metadata if isinstance(marker, kind)]
+        if not markers and (value is None or isinstance(value, str | int | float)):
+            continue  # what most fields are, and plans look at many
+        for path, item in _leaves(name, value):
             if isinstance(item, BaseModel):
                 yield from ((f"{path}.{below}", marker, text) for below, marker, text in marked(item, kind))
             elif isinstance(item, str):

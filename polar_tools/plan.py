@@ -60,6 +60,11 @@ class Artifact:
         """The bytes of spec.json."""
         return freeze(self.spec)
 
+    @cached_property
+    def inputs(self) -> list[str]:
+        """The artifacts that it is made from: Snakemake asks again and again."""
+        return self.spec.inputs()
+
 
 class Plan:
     """Every artifact that a config asks for, by path, inputs first; raises ConfigError where the config can't be planned."""
@@ -86,8 +91,8 @@ class Plan:
 
     def inputs(self, path: str) -> list[str]:
         """What a rule waits for besides the spec: the manifests of the inputs, and local files, sorted."""
-        spec = self.artifacts[path].spec
-        return [f"{folder}/manifest.json" for folder in spec.inputs()] + spec.local_files()
+        made = self.artifacts[path]
+        return [f"{folder}/manifest.json" for folder in made.inputs] + made.spec.local_files()
 
     def gates(self, path: str) -> list[str]:
         """Manifests of what must hold before the artifact is made, but is no part of it, sorted.
@@ -143,7 +148,7 @@ class Plan:
         records = artifact.Records(root)
         states: dict[str, str] = {}
         for path, made in self.artifacts.items():
-            above = [states[folder] for folder in made.spec.inputs()]
+            above = [states[folder] for folder in made.inputs]
             done = "to make" not in above and artifact.is_done(root / path, made.spec, made.frozen, records)
             states[path] = "done" if done else "to make"
         return states
@@ -203,11 +208,13 @@ class Plan:
         """The snapshot of `source`: a URI, or the name of another dataset, whose snapshot that is."""
         if "://" not in source:
             return self._mirror(section, source)
-        try:
-            storage.check(source, sha256)
-        except ConfigError as error:
-            raise ConfigError(f"{section}.{name}: {error}") from error
-        return self._add(f"resources/{section}/{name}", MirrorSpec(source=source, sha256=sha256))
+        path = f"resources/{section}/{name}"
+        if path not in self.artifacts:  # many experiments may name it, and to look costs
+            try:
+                storage.check(source, sha256)
+            except ConfigError as error:
+                raise ConfigError(f"{section}.{name}: {error}") from error
+        return self._add(path, MirrorSpec(source=source, sha256=sha256))
 
     def _model(self, name: str) -> str:
         model, snapshot = self.config.models[name], self._mirror("models", name)
