@@ -176,6 +176,7 @@ def test_keys_are_repeated_until_each_process_has_those_of_its_queries(heads: in
 # Processes train on parts as one trains on the whole
 
 
+@pytest.mark.slow
 def test_two_processes_train_on_parts_of_rows_as_one_on_whole_ones(here: Path) -> None:
     two = {name: make(f"{name} of two", experiment, **fields, **SHARED) for name, (experiment, fields) in JOBS.items()}
     checkpoint = f"{two['saved']}/checkpoints/checkpoint-2"

@@ -124,6 +124,7 @@ def test_a_late_row_of_a_long_shard_is_named(folder: Path) -> None:
     assert "training row 2401 (counted from 1, of " in done.stderr
 
 
+@pytest.mark.slow
 def test_the_same_bytes_whatever_the_number_of_workers(folder: Path) -> None:
     write(folder, [SHORT * 60, SHORT * 30])
     assert tokenize(folder, {"RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}).returncode == 0

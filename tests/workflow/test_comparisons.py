@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests import tiny
 from tests.workflow.test_jobs import edit, planned
 
@@ -36,6 +38,7 @@ def test_every_evaluation_has_intervals_around_its_figures(finished: Path) -> No
     assert read(finished / "results/say/seed0/evaluate/sayings/record.json")["facts"]["intervals"] == report["intervals"]
 
 
+@pytest.mark.slow
 def test_references_are_measured_and_compared_and_nothing_else_is_made(project: Path) -> None:
     (project / "mine.jsonl").write_bytes((project / "results/say/seed0/evaluate/sayings/predictions.jsonl").read_bytes())
     REFERRED(project)

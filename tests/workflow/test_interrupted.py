@@ -75,6 +75,7 @@ def test_finished_training_whose_manifest_was_removed_is_what_it_was(project: Pa
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@pytest.mark.slow
 def test_checkpoint_without_its_mark_is_not_resumed(long_training: Path) -> None:
     project = long_training
     kill_after_checkpoint(project, 10)
@@ -85,6 +86,7 @@ def test_checkpoint_without_its_mark_is_not_resumed(long_training: Path) -> None
     assert "going on from" not in done.stdout
 
 
+@pytest.mark.slow
 def test_checkpoints_of_another_spec_are_set_aside(long_training: Path) -> None:
     project = long_training
     kill_after_checkpoint(project, 10)
