@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from polar_tools import artifact, discovery, options, signals
+from polar_tools import artifact, discovery, execution
 from polar_tools import config as configs
 from polar_tools.config import Model
 from polar_tools.dataset_config import Dataset
@@ -89,12 +88,8 @@ def train(
     elif data_collator is not None:
         _forget(trainings, root)
     (root / "config.yaml").write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8", newline="\n")
-    plan.settle(root)
-    with contextlib.chdir(root), signals.listening():  # paths in a spec are below the working directory
-        for path, made in plan.artifacts.items():
-            if made.spec.stage != "report":
-                how = {"preflight": plan.config.experiments[NAME].preflight, "data_collator": data_collator}
-                options.run_stage(made.spec.stage, Path(path), **how if path in trainings else {})
+    how = {"preflight": plan.config.experiments[NAME].preflight, "data_collator": data_collator}
+    execution.make(plan, root, lambda made: made.spec.stage != "report", lambda path: how if path in trainings else {})
     _link(root, f"{trainings[0]}/{TrainSpec.PAYLOAD}")
     record = artifact.read_json(root / trainings[0] / "record.json") or {}
     return {"final_model_path": str(root / "model"), "eval_metrics": record["facts"].get("eval_metrics", {})}

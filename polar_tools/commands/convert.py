@@ -1,0 +1,47 @@
+"""`polar-tools convert`: another program's configuration as a config of this project."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command("convert", context_settings={"ignore_unknown_options": True})
+@click.argument("given", nargs=-1, type=click.UNPROCESSED, metavar="[FILE]... [--NAME VALUE]...")
+@click.option("--from", "program", metavar="PROGRAM", help="Whose configuration it is; told by its names if not given.")
+@click.option("--to", "output", type=click.Path(path_type=Path, dir_okay=False), help="Write the config here instead of to stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Config and notes as one JSON object on stdout.")
+def command(given: tuple[str, ...], program: str | None, output: Path | None, as_json: bool) -> None:
+    """Turn another program's configuration into a config of this project.
+
+    FILEs are what that program reads (YAML, JSON, .env, a Python file of `key = value` lines, a shell script with one command), later ones
+    counting more; or its options stand behind `--` as they are. The config goes to stdout; to stderr, a line for each argument: which field
+    it became, or why none. A name that the program doesn't have is an error.
+
+    \b
+      polar-tools convert trainer.env > config/config.yaml
+      polar-tools convert base.yaml experiment.yaml --to config/config.yaml
+      polar-tools convert --from autotrain -- --trainer sft --model ORG/NAME --data-path data --peft
+    """
+    import yaml
+
+    from polar_tools import converting, foreign_arguments, records
+    from polar_tools.errors import UserError
+
+    first = next((place for place, word in enumerate(given) if word.startswith("-")), len(given))
+    draft = converting.converted(foreign_arguments.read([Path(word) for word in given[:first]], given[first:]), program)
+    for note in draft.notes:
+        click.echo(converting.line(note), err=True)
+    if as_json:
+        notes = [note._asdict() for note in draft.notes]
+        text = json.dumps({"config": draft.config, "notes": notes}, ensure_ascii=False, indent=2) + "\n"
+    else:
+        text = yaml.safe_dump(draft.config, sort_keys=False, allow_unicode=True, width=140)
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    if output.exists():
+        raise UserError(f"{output} is there already; nothing was written")
+    records.write_whole(output, text.encode())

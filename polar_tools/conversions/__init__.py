@@ -1,0 +1,1 @@
+"""Configurations of other programs, one file each: what their names mean here."""
