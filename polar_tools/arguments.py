@@ -6,14 +6,13 @@ Tokens are no arguments: they belong into the environment.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import click
 
-from polar_tools import options, secrets, tools
+from polar_tools import config_text, options, secrets, tools
 from polar_tools.errors import UserError
 from polar_tools.spelling import did_you_mean
 
@@ -100,7 +99,7 @@ def _texts(place: str, param: click.Parameter, value: Any) -> list[str]:
 
 def _text(place: str, param: click.Parameter, value: Any) -> str:
     if isinstance(param.type, options.Yaml):
-        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return value if isinstance(value, str) else config_text.flow(value)
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         raise UserError(f"{place}: must be a text or a number")
     text = str(int(value) if isinstance(value, float) and value.is_integer() else value)

@@ -36,6 +36,7 @@ class Frozen(BaseModel):
         return data
 
 
+@cache
 def documentation(model: type[BaseModel]) -> dict[str, str]:
     """Field -> the docstring below it, or below the field of that name in a base.
 

@@ -48,7 +48,8 @@ class _Described(GenerateJsonSchema):
 
     def model_schema(self, schema: ModelSchema) -> JsonSchema:
         made: JsonSchema = super().model_schema(schema)
-        for name, text in documentation(schema["cls"]).items():
+        cls: type[BaseModel] = schema["cls"]
+        for name, text in documentation(cls).items():
             made["properties"][name]["description"] = " ".join(text.split())
         return made
 
