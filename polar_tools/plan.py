@@ -396,7 +396,10 @@ class Plan:
 
     def _train(self, name: str, tokenizer: str, seed: int) -> str:
         bound = self._bound(name, "train", seed, self._start(name, seed))
-        return self._add(f"results/{name}/seed{seed}/train", TrainSpec(tokenizer=tokenizer, seed=seed, experiment=bound))
+        return self._add(
+            f"results/{name}/seed{seed}/train",
+            TrainSpec(tokenizer=tokenizer, seed=seed, experiment=bound, left_to_rows=self.config.experiments[name].left_to_rows()),
+        )
 
     def _evaluate(self, name: str, tokenizer: str, evaluation: str, seed: int, trained: str | None) -> str:
         run = "base" if trained is None else f"seed{seed}"
