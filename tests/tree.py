@@ -17,6 +17,7 @@ SILENT = {
     "config/examples/shapes/data/scored_pairs.csv": "sentences and how alike they are",
     "config/examples/shapes/data/sharegpt.jsonl": "dialogues by turns",
     "config/examples/shapes/data/triplets.jsonl": "questions, answers and what is none",
+    "polar_tools/config.schema.json": "link to workflow/schemas, so that an installed package has the config's schema too",
     "polar_tools/py.typed": "type hints are shipped",
     "polar_tools/stages/report.html.jinja": "the report's overview",
     "polar_tools/stages/experiment.html.jinja": "the report's page of an experiment",

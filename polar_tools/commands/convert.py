@@ -25,9 +25,7 @@ def command(given: tuple[str, ...], program: str | None, output: Path | None, as
       polar-tools convert base.yaml experiment.yaml --to config/config.yaml
       polar-tools convert --from autotrain -- --trainer sft --model ORG/NAME --data-path data --peft
     """
-    import yaml
-
-    from polar_tools import converting, foreign_arguments, records
+    from polar_tools import config_text, converting, foreign_arguments, records
     from polar_tools.errors import UserError
 
     first = next((place for place, word in enumerate(given) if word.startswith("-")), len(given))
@@ -38,7 +36,7 @@ def command(given: tuple[str, ...], program: str | None, output: Path | None, as
         notes = [note._asdict() for note in draft.notes]
         text = json.dumps({"config": draft.config, "notes": notes}, ensure_ascii=False, indent=2) + "\n"
     else:
-        text = yaml.safe_dump(draft.config, sort_keys=False, allow_unicode=True, width=140)
+        text = config_text.document(draft.config, folder=None if output is None else output.parent)
     if output is None:
         click.echo(text, nl=False)
         return
