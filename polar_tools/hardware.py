@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 _PROCESSORS = Path("/proc/cpuinfo")
+_GPUS = Path("/proc/driver/nvidia/gpus")
 _MODEL = ("model name", "Model", "uarch", "cpu model")
 """What kernels of different processors call it."""
 
@@ -18,6 +19,14 @@ def there_is() -> dict[str, Any]:
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         found["gpus"] = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     return found
+
+
+def gpus() -> int:
+    """How many GPUs the driver of this machine has; to ask torch would take seconds."""
+    try:
+        return sum(1 for _ in _GPUS.iterdir())
+    except OSError:
+        return 0
 
 
 def _processor() -> str | None:
