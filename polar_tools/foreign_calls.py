@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from polar_tools import config as configs
-from polar_tools import converting, discovery, execution, one_folder, secrets
+from polar_tools import converting, discovery, execution, foreign_runs, one_folder
 from polar_tools.conversions.base import DATA, EXPERIMENT, MODEL, Draft
 from polar_tools.errors import UserError
 from polar_tools.plan import Plan
@@ -46,28 +45,8 @@ def folder(flat: Mapping[str, Any]) -> Path:
 
 def train(flat: Mapping[str, Any], root: Path) -> dict[str, Any]:
     """Train and measure below `root`: `final_model_path`, `eval_metrics`, and the `report` of before and after."""
-    made = run(_draft(flat), root)
+    made = foreign_runs.run(_draft(flat), root)
     return {"final_model_path": str(made.model), "eval_metrics": made.eval_metrics, "report": str(made.report)}
-
-
-def run(draft: Draft, root: Path) -> one_folder.Made:
-    """Make a converted config below `root`, with what the draft has for the environment."""
-    with environment(draft):
-        return one_folder.make(one_folder.anchored(draft.config, Path.cwd()), root, draft.overwrite)
-
-
-@contextmanager
-def environment(draft: Draft) -> Iterator[None]:
-    """While this lasts, the environment has what the draft has for it."""
-    secrets.learn(draft.environment)
-    before = dict(os.environ)
-    os.environ.update(draft.environment)
-    try:
-        yield
-    finally:
-        for name in draft.environment:
-            os.environ.pop(name, None)
-            os.environ.update({name: before[name]} if name in before else {})
 
 
 def measured(flat: Mapping[str, Any], root: Path) -> Measured:
@@ -78,7 +57,7 @@ def measured(flat: Mapping[str, Any], root: Path) -> Measured:
     section = data["datasets"][DATA]
     if section.get("source") == section.get("test_source"):
         section.pop("test_source")
-    with environment(draft):
+    with foreign_runs.environment(draft):
         prepared = _prepared(section, root)
     experiment = data["experiments"][EXPERIMENT]
     known = discovery.load("methods", experiment["method"]).Config.model_fields
@@ -112,7 +91,7 @@ def copying(flat: Mapping[str, Any]) -> Iterator[Copied]:
     else:
         raise UserError("say where to: push_to_hub=True, with hub_model_id, or push_to_minio=True, with minio_model_save_bucket")
     section = draft.config["models"][MODEL] if kind == "model" else draft.config["datasets"][DATA]
-    with environment(draft):
+    with foreign_runs.environment(draft):
         yield Copied(section["source"], target, place.get("message"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,12 +25,11 @@ def there_is() -> dict[str, Any]:
 
 
 def gpus() -> int:
-    """How many GPUs torch would show here; torch is loaded only where there may be some."""
+    """How many GPUs torch shows here. It is asked in a process of its own: this one may have to tell it something before it is loaded."""
     if not any(device.exists() for device in _DEVICES) or find_spec("torch") is None:
         return 0
-    import torch
-
-    return int(torch.cuda.device_count())
+    asked = subprocess.run([sys.executable, "-c", "import torch; print(torch.cuda.device_count())"], capture_output=True, check=False)
+    return int(asked.stdout or 0)
 
 
 def _processor() -> str | None:

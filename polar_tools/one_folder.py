@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
-from polar_tools import artifact, execution
+from polar_tools import artifact, config_text, execution, records
 from polar_tools import config as configs
 from polar_tools.errors import UserError
 from polar_tools.layout.sources import Artifact
@@ -28,6 +26,8 @@ class Made(NamedTuple):
     eval_metrics: dict[str, float]
     report: Path
     """The page that compares before and after."""
+    figures: dict[str, tuple[float, float]]
+    """EVALUATION.FIGURE -> before and after."""
 
 
 def make(
@@ -50,17 +50,32 @@ def make(
         _refuse_another(plan, trainings, root, with_object)
     elif with_object:
         _forget(trainings, root)
-    (root / CONFIG).write_text(written(data), encoding="utf-8", newline="\n")
+    write(data, root)
     told = how(plan)
-    execution.make(plan, root, wanted, lambda path: told if path in trainings else {})
-    _link(root, f"{trainings[0]}/{TrainSpec.PAYLOAD}")
+    try:
+        execution.make(plan, root, wanted, lambda path: told if path in trainings else {})
+    finally:  # the model is there also where what comes after it fails
+        if (root / trainings[0] / "manifest.json").is_file():
+            _link(root, f"{trainings[0]}/{TrainSpec.PAYLOAD}")
     record = artifact.read_json(root / trainings[0] / "record.json") or {}
-    return Made(root / "model", record["facts"].get("eval_metrics", {}), root / REPORT / "index.html")
+    return Made(root / "model", record["facts"].get("eval_metrics", {}), root / REPORT / "index.html", dict(_figures(plan, root)))
 
 
-def written(data: Mapping[str, Any]) -> str:
-    """A config as YAML."""
-    return yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True, width=140, default_flow_style=None)
+def write(data: Mapping[str, Any], root: Path) -> Path:
+    """Write config.yaml into `root`, and return where."""
+    root.mkdir(parents=True, exist_ok=True)
+    records.write_whole(root / CONFIG, config_text.document(data, folder=root).encode())
+    return root / CONFIG
+
+
+def _figures(plan: Plan, root: Path) -> Iterator[tuple[str, tuple[float, float]]]:
+    """What was measured of the untouched model and of the first trained one."""
+    for name, experiment in plan.config.experiments.items():
+        for evaluation in experiment.evaluations:
+            folders = [root / f"results/{name}/{run}/evaluate/{evaluation}" for run in ("base", f"seed{experiment.seeds[0]}")]
+            before, after = ((artifact.read_json(folder / "report.json") or {}).get("metrics", {}) for folder in folders)
+            numbers = {figure: value for figure, value in before.items() if isinstance(value, int | float)}
+            yield from ((f"{evaluation}.{figure}", (value, after[figure])) for figure, value in numbers.items() if figure in after)
 
 
 def anchored(data: Mapping[str, Any], here: Path) -> dict[str, Any]:
@@ -85,7 +100,7 @@ def _refuse_another(plan: Plan, trainings: Sequence[str], root: Path, with_objec
         finished = (root / path / "manifest.json").is_file()
         if finished and (with_object or not artifact.is_done(root / path, made.spec, made.frozen, artifact.Records(root))):
             raise UserError(
-                f"{root} holds a finished training with other settings or data; choose another folder, or replace it with "
+                f"{root} holds a finished training with other settings or data; choose another folder, remove it, or replace it with "
                 "--overwrite-output-dir"
             )
 

@@ -58,10 +58,10 @@ def command(given: tuple[str, ...], program: str | None, output: Path | None, as
 
 def _run(draft: Draft, folder: Path) -> None:
     """Train and evaluate in a folder, and say where what came of it lies."""
-    from polar_tools import foreign_calls
+    from polar_tools import foreign_runs
 
-    made = foreign_calls.run(draft, folder)
-    for name, value in sorted(made.eval_metrics.items()):
-        click.echo(f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}")
+    made = foreign_runs.run(draft, folder)
+    for name, (before, after) in made.figures.items():
+        click.echo(f"{name}: {before:.4f} -> {after:.4f}")
     click.echo(f"{made.model} is the trained model")
     click.echo(f"{made.report} compares it with the untouched one")
