@@ -22,6 +22,8 @@ from polar_tools.records import write_whole
 from polar_tools.specs import TrainSpec
 
 OFFLINE = "HF_HUB_OFFLINE"
+OF_TEXT = ["loss", "token_accuracy"]
+"""What can be measured of `sft` on plain text."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ def _hold_out(draft: Draft, share: float) -> None:
     draft.put(f"datasets.{DATA}.split", {"test_size": share, "seed": 0}, "", "--hold-out")
     draft.put(f"evaluations.{EVALUATION}.dataset", DATA, "", "--hold-out")
     draft.put(f"experiments.{EXPERIMENT}.evaluations", [EVALUATION], "", "--hold-out")
+    if draft.config["experiments"][EXPERIMENT]["method"] == "sft" and "text" in draft.config["datasets"][DATA].get("columns", {}):
+        draft.put(f"evaluations.{EVALUATION}.metrics", OF_TEXT, "", "plain text has no question that a model could answer")
 
 
 def _use_gpus(draft: Draft) -> None:
