@@ -16,7 +16,7 @@ from tests.stores import Stores
 
 CANARY = "hf_canary-of-autotrain"
 SFT = "--train --trainer sft --model llama --project-name my-model --data-path data --text-column text --valid-split valid --block-size 64"
-FAST = "--lr 3e-2 --epochs 4 --train-batch-size 4 --gradient_accumulation 1 --use-peft --quantization none"
+FAST = "--lr 1e-2 --epochs 3 --train-batch-size 4 --gradient_accumulation 1 --disable-gc"
 NESTED = "--train --model llama --project-name data --data-path ."
 DPO = "--train --trainer dpo --model llama --project-name better --data-path pairs --block-size 128 --lr 1e-3 --chat-template tokenizer"
 PAIRS = "--prompt-text-column prompt --text-column chosen --rejected-text-column rejected --hold-out 0.2 --log tensorboard --peft"
@@ -50,14 +50,14 @@ def _write(file: Path, rows: list[dict[str, str]]) -> None:
 
 
 def test_a_pasted_command_becomes_a_better_model_and_is_done_once(here: Path) -> None:
-    words = f"{SFT} {FAST} --merge-adapter".split()
+    words = f"{SFT} {FAST}".split()
     done = tiny.inside("llm", *words, cwd=here)
     assert done.returncode == 0, done.stderr
     *_, model, report = done.stdout.splitlines()
     assert (model, report) == ("my-model/model is the trained model", "my-model/results/report/index.html is the report")
     measured = dict(line.split(": ") for line in done.stdout.splitlines() if " -> " in line)
     before, after = map(float, measured["held_out.loss"].split(" -> "))
-    assert after < before - 0.5, "nats a token, on rows that nobody trained on"
+    assert after < before - 1, "nats a token, on rows that nobody trained on"
     loaded = AutoModelForCausalLM.from_pretrained(here / "my-model/model", local_files_only=True)
     assert loaded.num_parameters() == AutoModelForCausalLM.from_pretrained(here / "llama", local_files_only=True).num_parameters()
     assert AutoTokenizer.from_pretrained(here / "my-model/model", local_files_only=True).padding_side == "right"
