@@ -96,7 +96,7 @@ def test_a_command_that_publishes_publishes_and_its_token_stays_nowhere(here: Pa
 def test_nothing_happens_where_nothing_is_asked(here: Path) -> None:
     assert "nothing to do without --train" in tiny.inside("llm", "--model", "llama", cwd=here).stderr
     without = tiny.inside("llm", *NESTED.split(), "--convert-only", cwd=here)
-    assert without.returncode == 2 and "holds data too, where everything is made" in without.stderr
+    assert without.returncode == 2 and "holds data too, where all is made" in without.stderr
     only = tiny.inside("llm", *SFT.split(), "--convert-only", cwd=here)
     assert only.returncode == 0 and [path.name for path in (here / "my-model").iterdir()] == ["config.yaml"]
     checked = tiny.inside("check", "my-model/config.yaml", cwd=here)

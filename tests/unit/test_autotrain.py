@@ -342,7 +342,7 @@ def test_placeholders_come_out_of_the_environment(here: Path, monkeypatch: pytes
         ("--log mlflow", "docs/track.md"),
         ("--optimizer adamww", "did you mean"),
         ("--train-split train[:10%]", "slice of a split"),
-        ("--data-path ./nowhere", "there is no ./nowhere here"),
+        ("--data-path no/where/here", "there is no `no/where/here` here"),
         ("--max-seq-length 5", "has no"),
         ("--distributed-backend horovod", "ddp and deepspeed"),
     ],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from polar_tools.conversions.autotrain.given import FIELDS, Given
 from polar_tools.conversions.autotrain.names import dashed
-from polar_tools.conversions.base import DATA, EVALUATION, MODEL
+from polar_tools.conversions.base import DATA, EVALUATION, MODEL, places
 from polar_tools.errors import UserError
 
 SUFFIXES = (".csv", ".jsonl")
@@ -24,7 +24,10 @@ OF_DATA = f"datasets.{DATA}"
 def put_model(given: Given) -> None:
     """The model: a folder, or a repository of the Hub."""
     given.draft.put(
-        f"models.{MODEL}.source", located(given["model"], "model"), "model" if given.said("model") else "", _default(given, "model")
+        f"models.{MODEL}.source",
+        places.located(str(given["model"]), "model"),
+        "model" if given.said("model") else "",
+        _default(given, "model"),
     )
     given.link(f"{FIELDS}.model", MODEL)
     given.draft.note(
@@ -33,18 +36,6 @@ def put_model(given: Given) -> None:
         (f"{FIELDS}.trust_remote_code",),
         "stays false, where AutoTrain runs whatever code comes with a model or a dataset",
     )
-
-
-def located(place: str, kind: str) -> str:
-    """A file or folder of this machine, or a repository of the Hub, as a URI. Raises UserError for what is neither."""
-    place = str(place)
-    if "://" in place:
-        return place
-    if Path(place).expanduser().exists():
-        return f"file://{Path(place).expanduser().as_posix()}"
-    if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", place) and not place.startswith("."):
-        return f"hf://{'datasets/' if kind == 'dataset' else ''}{place}"
-    raise UserError(f"there is no {place} here, and it is no repository of the Hub (ORG/NAME) either")
 
 
 def _default(given: Given, name: str) -> str:
@@ -63,7 +54,7 @@ def put_rows(given: Given, columns: Mapping[str, str]) -> bool:
         if valid is not None:
             draft.put(f"{OF_DATA}.test_source", f"file://{_beside(file, str(valid)).as_posix()}", "valid_split")
     else:
-        draft.put(f"{OF_DATA}.source", located(path, "dataset"), told, _default(given, "data_path"))
+        draft.put(f"{OF_DATA}.source", places.located(path, "dataset"), told, _default(given, "data_path"))
         _put_split(given, path, "train", "train_split")
         if valid is not None:
             _put_split(given, path, "test", "valid_split")

@@ -8,7 +8,7 @@ from typing import Any
 from polar_tools.conversions.autotrain import adapter, data, training
 from polar_tools.conversions.autotrain.given import FIELDS, Given
 from polar_tools.conversions.autotrain.names import LLM, dashed
-from polar_tools.conversions.base import Draft
+from polar_tools.conversions.base import Draft, places
 from polar_tools.errors import UserError
 from polar_tools.fields import did_you_mean
 
@@ -187,5 +187,5 @@ def _put_reference(given: Given, method: str) -> None:
     if given["model_ref"] is None or given["peft"]:
         given.unread(["model_ref"], "with --peft, and without it, the reference is the untouched model, as in AutoTrain")
         return
-    given.put("models.reference.source", "model_ref", data.located(given["model_ref"], "model"))
+    given.put("models.reference.source", "model_ref", places.located(str(given["model_ref"])))
     given.field("ref_model", "model_ref", "reference")
