@@ -13,6 +13,11 @@ def command(config: Path | None, profile: str | None, as_json: bool) -> None:
     """Say what this machine can do: processors, GPUs, packages, stores; for CONFIG, what it needs and isn't here, and how to get it.
 
     With --profile slurm it looks at the cluster too, and runs a job of a second on a node. Exit status 1 where there is a problem.
+
+    \b
+      polar-tools doctor
+      polar-tools doctor config/config.yaml
+      polar-tools doctor config/config.yaml --profile slurm
     """
     import json
     from dataclasses import asdict
