@@ -44,9 +44,12 @@ def command(config: Path | None, profile: str | None, as_json: bool) -> None:
 def _profile(name: str) -> Path:
     """The file of a profile, looked for as Snakemake does, below this folder."""
     from polar_tools.errors import UserError
+    from polar_tools.spelling import did_you_mean
 
     folders = (Path(name), Path("profiles", name))
     for file in (folder / base for folder in folders for base in ("profile.yaml", "config.yaml")):
         if file.is_file():
             return file
-    raise UserError(f"there is no profile `{name}` here (looked for {name}/profile.yaml and profiles/{name}/profile.yaml)")
+    known = [file.parent.name for file in Path("profiles").glob("*/*.yaml")]
+    looked = f" (looked for {name}/profile.yaml and profiles/{name}/profile.yaml)"
+    raise UserError(f"there is no profile `{name}` here{did_you_mean(name, known) or looked}")

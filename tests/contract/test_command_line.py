@@ -2,14 +2,17 @@
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import pty
 import re
 import shlex
 import shutil
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,13 +40,13 @@ ASKED: dict[str, list[str]] = {
     "compare": ["say:base", "say", "--samples", "200"],
     "diagnose": ["say"],
     "diff": ["say", "sort"],
-    "impact": ["sayings"],
+    "impact": ["file://assets/rows.csv"],
     "lineage": ["say/seed0", "sayings", "rougeL"],
     "outdated": [],
     "plan": [],
     "score": ["results/say/seed0/evaluate/sayings/predictions.jsonl", "--metrics", "exact_match"],
     "status": ["--below", "results/say"],
-    "track": [],
+    "track": ["--tracker", "tensorboard", "-o", "tensorboard.log_dir=events"],
     "verify": ["results/say/tokenize"],
     "why": [],
     "convert": ["flat.env"],
@@ -163,6 +166,7 @@ def test_what_was_meant_is_proposed(words: list[str], meant: str, finished: Path
 def _terminal(*words: str, cwd: Path, **environment: str) -> Iterator[tuple[int, str]]:
     """What a command writes to a terminal, and its status."""
     main, side = pty.openpty()
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env = {**{name: value for name, value in os.environ.items() if name != "NO_COLOR"}, "PATH": path, "TERM": "xterm", **environment}
     child = subprocess.Popen(words, cwd=cwd, env=env, stdin=side, stdout=side, stderr=side)
