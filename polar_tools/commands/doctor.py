@@ -12,6 +12,8 @@ import click
 def command(config: Path | None, profile: str | None, as_json: bool) -> None:
     """Say what this machine can do: processors, GPUs, packages, stores; for CONFIG, what it needs and isn't here, and how to get it.
 
+    No token and no key is ever shown.
+
     With --profile slurm it looks at the cluster too, and runs a job of a second on a node. Exit status 1 where there is a problem.
 
     \b
@@ -23,14 +25,14 @@ def command(config: Path | None, profile: str | None, as_json: bool) -> None:
     from dataclasses import asdict
 
     from polar_tools import config as configuration
-    from polar_tools.doctor import cluster, machine, packages, stores
+    from polar_tools.doctor import cluster, kernels, machine, packages, stores, trackers
     from polar_tools.doctor.base import Asked
     from polar_tools.errors import WorldError
     from polar_tools.plan import Plan
 
     asked = Asked(None if config is None else Plan(configuration.load(config)), None if profile is None else _profile(profile))
     found = []
-    for subject in (machine, packages, stores, cluster):
+    for subject in (machine, kernels, packages, stores, trackers, cluster):
         for finding in subject.look(asked):
             found.append(finding)
             if not as_json:
