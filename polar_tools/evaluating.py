@@ -10,23 +10,23 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from polar_tools import artifact, finding, lock, options, records, scoring, signals, standalone
+from polar_tools import artifact, finding, foreign_calls, lock, options, records, scoring, signals, standalone
 from polar_tools import config as configs
 from polar_tools.errors import UserError
 from polar_tools.evaluation_config import Generation
 from polar_tools.finding import Found
+from polar_tools.layout.experiments import default_metrics
 from polar_tools.methods import base
 from polar_tools.metrics.base import Options, Prediction
-from polar_tools.plan import default_metrics
 from polar_tools.specs import Files, MirrorSpec, PrepareSpec, freeze
 
 SETTINGS, MODEL, ROWS = "settings.json", "model", "rows"
 
 
 def evaluate(
-    model: str | Path,
-    test_data: str | Path | Iterable[Mapping[str, Any]],
-    output: str | Path,
+    model: str | Path | None = None,
+    test_data: str | Path | Iterable[Mapping[str, Any]] | None = None,
+    output: str | Path | None = None,
     *,
     method: str | None = None,
     metrics: Sequence[str | Options] = (),
@@ -44,10 +44,20 @@ def evaluate(
     experiment of the method. predictions.jsonl, report.json and settings.json are written into `output`; a run that was killed goes on
     there, and other settings replace what is finished only under `overwrite`. Other metrics need no model again.
 
+    With `training_method` among them, the arguments besides metrics, generation, seed and overwrite are POLAR Trainer's flat ones
+    (docs/convert.md): its model is measured on the test rows that a training with the same arguments would hold out.
+
     Raises a polar_tools.errors.PolarError whose message says what to do.
     """
     from polar_tools.stages import evaluate as stage
 
+    if "training_method" in fields:
+        root = Path(output) if output is not None else foreign_calls.folder(fields) / "evaluation"
+        told = foreign_calls.measured({**fields, "test_data": test_data}, root / ROWS)
+        ours = Path(told.model).is_dir() and finding.trained(Path(told.model)) is not None  # which knows how it was trained
+        model, test_data, output, method, fields = told.model, told.rows, root, told.method, {} if ours else told.fields
+    if model is None or test_data is None or output is None:
+        raise UserError("give model, test_data and output; or training_method, and POLAR Trainer's arguments")
     options.set_up("evaluate")
     root = Path(output).resolve()
     root.mkdir(parents=True, exist_ok=True)

@@ -5,60 +5,48 @@ from __future__ import annotations
 import ast
 import json
 import re
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from polar_tools import foreign_scripts
+from polar_tools.command_lines import ASSIGNMENT, scalar, words_of
+from polar_tools.command_lines import options as options
 from polar_tools.errors import UserError
 
-ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][\w.]*)\s*=\s*(.*)$")
-COMMAND = re.compile(r"\s--?[A-Za-z]")
-"""What a line of a shell script has that calls a program with options."""
+REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")
+"""A value that stands elsewhere among the arguments, as OmegaConf has it."""
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What a script would compute: nobody knows it who doesn't run the script."""
+
+    place: str
+    """File and line."""
 
 
 def read(files: Sequence[Path], words: Sequence[str] = ()) -> dict[str, Any]:
     """What the files and the words of a command line say together; what comes later counts. Mappings become names with dots between them.
 
     A file is YAML, JSON, Python or `.env` (lines `key = value`), or a shell script with one command. Raises UserError for what is none.
+    No message holds a value: it may be a secret.
     """
     found: dict[str, Any] = {}
     for file in files:
         found |= flat(_of_file(file))
-    return found | options(words)
+    found |= options(words)
+    return {name: _filled(value, found) for name, value in found.items()}
 
 
-def options(words: Sequence[str]) -> dict[str, Any]:
-    """`--name value`, `--name=value`, `--name` alone (true), `--no-name` as it stands; several values become a list."""
-    found: dict[str, Any] = {}
-    name = None
-    for word in words:
-        if re.match(r"^--?[A-Za-z]", word):
-            name, equals, value = word.lstrip("-").partition("=")
-            found[name] = scalar(value) if equals else True
-            name = None if equals else name
-        elif name is None:
-            raise UserError(f"`{word}` belongs to no option; write --NAME {word}")
-        else:
-            before = found[name]
-            found[name] = scalar(word) if before is True else [*(before if isinstance(before, list) else [before]), scalar(word)]
-    return found
-
-
-def scalar(text: str) -> Any:
-    """A value of a command line or an environment file: a number, true, false or null where it reads as one, else text."""
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    if text in ("", "None", "none", "null"):
-        return None if text != "none" else text
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+def _filled(value: Any, found: Mapping[str, Any]) -> Any:
+    """A text with what `${NAME}` in it stands for, where that is among the arguments."""
+    if not isinstance(value, str):
+        return value
+    return REFERENCE.sub(lambda match: str(found[match[1]]) if isinstance(found.get(match[1]), str | int | float) else match[0], value)
 
 
 def flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
@@ -83,22 +71,28 @@ def _of_file(file: Path) -> dict[str, Any]:
     if file.suffix == ".py":
         return _of_python(text, file)
     if file.suffix in (".sh", ".bash"):
-        return _of_shell(text, file)
+        said, configs = foreign_scripts.read(text, file)
+        return {**{name: value for config in configs for name, value in _of_file(config).items()}, **said}
     return _of_lines(text.splitlines(), file)
 
 
 def _mapping(load: Any, text: str, file: Path) -> dict[str, Any]:
     try:
         found = load(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{file}:{error.lineno}: no JSON: {error.msg}") from None
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UserError(f"{file}{line}: no YAML: {error.problem}") from None
     except (ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{file} can't be read: {error}") from error
+        raise UserError(f"{file} can't be read: {type(error).__name__}") from None
     if not isinstance(found, dict):
         raise UserError(f"{file} must hold a mapping of names to values")
     return found
 
 
 def _of_python(text: str, file: Path) -> dict[str, Any]:
-    """Assignments of plain values, and keyword arguments of calls that have them; the script isn't run."""
+    """Assignments of plain values, and Computed for others; the script isn't run."""
     try:
         tree = ast.parse(text)
     except SyntaxError as error:
@@ -115,21 +109,8 @@ def _of_python(text: str, file: Path) -> dict[str, Any]:
 def _literal(name: str, node: ast.expr, file: Path) -> dict[str, Any]:
     try:
         return {name: ast.literal_eval(node)}
-    except ValueError as error:
-        raise UserError(f"{file}:{node.lineno}: `{name}` is computed, and no script is run here; write its value down") from error
-
-
-def _of_shell(text: str, file: Path) -> dict[str, Any]:
-    """The options of the script's one command that has any, variables of the script filled in."""
-    lines = re.sub(r"\\\n", " ", text).splitlines()
-    assigned = [match for line in lines if (match := ASSIGNMENT.match(line)) and not COMMAND.search(line)]
-    variables = {match[1]: match[2].strip().strip("\"'") for match in assigned}
-    commands = [line for line in lines if COMMAND.search(line) and not line.lstrip().startswith("#")]
-    if len(commands) != 1:
-        raise UserError(f"{file} has {len(commands)} commands with options; keep the one that trains")
-    filled = re.sub(r"\$\{?(\w+)\}?", lambda match: variables.get(match[1], match[0]), commands[0])
-    words = shlex.split(filled, comments=True)
-    return options(words[next(place for place, word in enumerate(words) if word.startswith("--")) :])
+    except (ValueError, TypeError):
+        return {name: Computed(f"{file}:{node.lineno}")}
 
 
 def _of_lines(lines: Iterable[str], file: Path) -> dict[str, Any]:
@@ -139,7 +120,7 @@ def _of_lines(lines: Iterable[str], file: Path) -> dict[str, Any]:
             continue
         match = ASSIGNMENT.match(line)
         if match is None:
-            raise UserError(f"{file}:{number}: `{line.strip()}` is not of the form NAME=VALUE")
-        words = shlex.split(match[2], comments=True)
+            raise UserError(f"{file}:{number}: the line is not of the form NAME=VALUE")
+        words = words_of(match[2], f"{file}:{number}")
         found[match[1]] = scalar(" ".join(words))
     return found

@@ -16,6 +16,8 @@ from polar_tools.errors import DataError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+BASE, ROWS, HELD_OUT = "base", "rows", "held_out"
+"""What the parts of a proposed config are called."""
 LOOKED_AT = 1000
 """Rows of which the language is told."""
 FEW = 200
@@ -97,10 +99,10 @@ def config(rows: Rows, method: str, model: str, data: str, gpus: int, preset: st
     """A config, and its comments by place; `model` and `data` are URIs."""
     experiment, about = _experiment(method, gpus, preset)
     made = {
-        "models": {"base": {"source": model}},
-        "datasets": {"rows": _dataset(rows, method, data)},
-        "evaluations": {"held_out": {"dataset": "rows", **_measured(rows, method)}},
-        "experiments": {method: {"method": method, "model": "base", "dataset": "rows", "evaluations": ["held_out"], **experiment}},
+        "models": {BASE: {"source": model}},
+        "datasets": {ROWS: _dataset(rows, method, data)},
+        "evaluations": {HELD_OUT: {"dataset": ROWS, **_measured(rows, method)}},
+        "experiments": {method: {"method": method, "model": BASE, "dataset": ROWS, "evaluations": [HELD_OUT], **experiment}},
     }
     return made, {**_comments(rows, model), **{f"experiments.{method}.{field}": text for field, text in about.items()}}
 
@@ -147,8 +149,8 @@ def _comments(rows: Rows, model: str) -> dict[str, str]:
     return {
         "models": "what is trained" + pinned,
         "datasets": f"{rows.count:,} rows; {rows.reason}",
-        "datasets.rows.filters": filters,
-        "datasets.rows.split": "what is held out, so that the model is measured on rows that it hasn't seen",
+        f"datasets.{ROWS}.filters": filters,
+        f"datasets.{ROWS}.split": "what is held out, so that the model is measured on rows that it hasn't seen",
         "evaluations": "measured of the untouched model and of the trained one, by the same code",
         "experiments": "all fields and what they mean: polar-tools train --method NAME --help",
     }

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from polar_tools.errors import UserError
 
 
 def pull_and_push_repo(
-    source_repo_id: str,
-    target_repo_id: str,
+    source_repo_id: str | None = None,
+    target_repo_id: str | None = None,
     token: str | None = None,
     private: bool = False,
     commit_message: str | None = None,
@@ -28,6 +31,7 @@ def pull_and_push_repo(
     jobs: int = 4,
     bandwidth: int | None = None,
     manifest: str | Path | None = None,
+    **flat: Any,
 ) -> str:
     """Copy a repository exactly, and return the address at which people see the copy.
 
@@ -35,12 +39,28 @@ def pull_and_push_repo(
     source. `target_repo_type` is the source's unless it is given; the types count for repositories of a Hub only. `bandwidth` is in
     bytes a second. The token is HF_TOKEN or that of `hf auth login` unless it is given, for both sides or for one.
 
+    Without both, POLAR Trainer's flat arguments say it: `model_name_or_path` (or `train_data`) is copied with `push_to_hub` to
+    `hub_model_id`, or with `push_to_minio` into `minio_model_save_bucket`; tokens and keys have their names there too.
+
     Raises a polar_tools.errors.PolarError whose message says what to do: UserError for what was asked, WorldError for what failed.
     """
     from polar_tools import storage, transfer
     from polar_tools.transfer.order import ordered
     from polar_tools.transfer.progress import Progress
 
+    if source_repo_id is None and target_repo_id is None:
+        from polar_tools import foreign_calls
+
+        with foreign_calls.copying(flat) as copied:
+            rest = {"ignore_patterns": ignore_patterns, "allow_patterns": allow_patterns, "revision": revision, "manifest": manifest}
+            sides = {"token": token, "source_token": source_token, "target_token": target_token}
+            ends = {"source_endpoint": source_endpoint, "target_endpoint": target_endpoint}
+            how = {"all_refs": all_refs, "delete_extra": delete_extra, "safetensors_only": safetensors_only, "jobs": jobs}
+            message = commit_message or copied.message
+            given: dict[str, Any] = {**rest, **sides, **ends, **how, "bandwidth": bandwidth, "private": private, "commit_message": message}
+            return pull_and_push_repo(copied.source, copied.target, **given)
+    if source_repo_id is None or target_repo_id is None or flat:
+        raise UserError(_unclear(flat))
     order = ordered(
         source_repo_id,
         target_repo_id,
@@ -63,6 +83,11 @@ def pull_and_push_repo(
         manifest=Path(manifest) if manifest else None,
     )
     return transfer.carry_out(order, Progress(bandwidth=bandwidth)).url
+
+
+def _unclear(flat: Mapping[str, Any]) -> str:
+    names = ", ".join(sorted(flat))
+    return f"beside source_repo_id and target_repo_id there is no {names}" if flat else "name both source_repo_id and target_repo_id"
 
 
 def _patterns(given: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ ENDS = "PASSWORD|PASSWD|PASSPHRASE|SECRET|API_?KEY|ACCESS_KEY|ACCESS_KEY_ID|SECR
 VARIABLE = re.compile(rf"(?:^|_)(?:TOKEN|{ENDS})$", re.IGNORECASE)
 """Names in the environment whose values are secrets."""
 FIELD = re.compile(
-    rf"(?:^|_)(?:{ENDS})$|^(?:.*_)?(?:hub|hf|auth|access|api|bearer|refresh|session|push_to_hub)_token$|^token$", re.IGNORECASE
+    rf"(?:^|_)(?:{ENDS})$|^(?:.*_)?(?:hub|hf|face|huggingface|auth|access|api|bearer|refresh|session)_token$|^token$", re.IGNORECASE
 )
 """Names of fields whose values are secrets; `pad_token` and its like are none."""
 ADDRESS = re.compile(r"(?<=://)[^/\s@:\"'<>]*:[^/\s@\"'<>]+(?=@)|(?<=https://)[^/\s@\"'<>]+(?=@)|(?<=http://)[^/\s@\"'<>]+(?=@)")
@@ -94,7 +94,8 @@ def _stored(text: str) -> Iterator[str]:
 def _on_command_line() -> Iterator[str]:
     for word, following in pairwise([*sys.argv[1:], ""]):
         option, equals, value = word.partition("=")
-        if option in OPTIONS:
+        field = option.lstrip("-").replace("-", "_").rpartition(".")[2]
+        if option in OPTIONS or (option.startswith("--") and FIELD.search(field)):
             yield value if equals else following
 
 

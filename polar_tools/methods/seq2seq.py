@@ -35,7 +35,8 @@ class Config(base.Config):
     decoder_start_token: Loaded[str | None] = None
     """The token with which the decoder begins to write, for a model that doesn't say it itself."""
     predict_with_generate: bool = False
-    """Whether evaluations while training also write, and log ROUGE."""
+    """Whether evaluations while training also write, and log ROUGE: rouge1, rouge2, rougeL, rougeLsum, rouge_sum (of all four) and
+    rouge12L_sum (of the first three), each of which `metric_for_best_model` may name."""
     generation_max_length: PositiveInt | None = None
     """The longest text that is written while training, in tokens; otherwise what the model says."""
     generation_num_beams: PositiveInt | None = None
@@ -182,11 +183,15 @@ def _start(config: Config, model: PreTrainedModel, processor: PreTrainedTokenize
 
 
 def _rouge(processor: PreTrainedTokenizerBase, found: EvalPrediction) -> dict[str, float]:
-    """ROUGE of what was written while training, as the metric of that name counts it."""
+    """ROUGE of what was written while training, as the metric of that name counts it; and the sum that others call rouge_sum.
+
+    That is ROUGE-1, -2 and -L. Of summaries of one line `rouge_sum` has ROUGE-L twice, and may hold another checkpoint for the best.
+    """
     written, wanted = (_decoded(processor, ids) for ids in (found.predictions, found.label_ids))
-    return measuring.figures(
+    figures = measuring.figures(
         [Prediction("", reference, text, None, 0) for text, reference in zip(written, wanted, strict=True)], rouge.Options()
     )
+    return {**figures, "rouge12L_sum": sum(figures[kind] for kind in ("rouge1", "rouge2", "rougeL"))}
 
 
 def _decoded(processor: PreTrainedTokenizerBase, ids: Any) -> list[str]:

@@ -87,6 +87,7 @@ def test_rows_say_what_they_are_for(header: str, row: str, shape: str, method: s
         (("--data", "text.csv", "--method", "dpo"), "the rows don't suit dpo by themselves; they suit causal_lm"),
         (("--data", "text.csv", "--model", "nowhere"), "there is no nowhere here, and it is no repository of the Hub"),
         (("--data", "text.csv", "--preset", "smal-dataset"), "there is no `smal-dataset`, did you mean `small-dataset`?"),
+        (("--data", "text.csv", "--model", "pypi://a==1/b"), "needs a `sha256:` beside it"),
         (("--data", "text.csv", "--column", "text=txt"), "there is no column `txt`, did you mean `text`?"),
     ],
 )

@@ -2,20 +2,23 @@
 
 A file has TITLE (whose configuration it is), NAMES (every spelling that the program takes -> the name that it stands for here) and
 `convert(arguments, draft)`: arguments by those names, as the person gave them, and only those. Each of them must be noted in the draft, by
-what it became or why it became nothing; a name that isn't in NAMES never comes so far.
+what it became or why it became nothing; a name that isn't in NAMES never comes so far. What several programs took from the same libraries
+stands beside this file: `places` (where models and rows lie) and `trainer_arguments` (transformers' TrainingArguments).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-Kind = Literal["became", "safer", "dropped", "secret", "chosen"]
+Kind = Literal["became", "safer", "dropped", "secret", "environment", "chosen"]
 """`became` a field; became one that is `safer` than what was asked for; was `dropped`, for it has no equivalent; is a `secret`, which no
-config holds; was `chosen` by us, for nothing was said."""
+config holds, or belongs into the `environment` otherwise; was `chosen` by us, for nothing was said."""
 MODEL, DATA, EXPERIMENT, EVALUATION = "model", "data", "training", "held_out"
 """What the parts of a converted config are called."""
+MODEL_AT, DATA_AT, TRAINING_AT = f"models.{MODEL}", f"datasets.{DATA}", f"experiments.{EXPERIMENT}"
+"""Where they stand."""
 
 
 class Note(NamedTuple):
@@ -63,7 +66,9 @@ class Draft:
     config: dict[str, Any] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
-    """Secrets by the variables that hold them, for a run at once; they are never written."""
+    """Secrets, and addresses of stores, by the variables that hold them, for a run at once; they are never written."""
+    overwrite: bool = False
+    """Whether a run at once may replace a finished training of other settings."""
 
     def put(self, place: str, value: Any, name: str = "", text: str = "", kind: Kind | None = None) -> None:
         """Set the field at `place` (names with dots between them); `name` is the argument that says so, if one does."""
@@ -78,6 +83,17 @@ class Draft:
         """Say what became of an argument, where that isn't a field that was put."""
         self.notes.append(Note(kind, name, places, text))
 
+    def drop(self, arguments: Mapping[str, Any], names: Iterable[str], why: str) -> None:
+        """Say of those of `names` that were given why they become nothing."""
+        for name in names:
+            if name in arguments:
+                self.note("dropped", name, (), why)
+
+    def keep_secret(self, name: str, variable: str, value: Any) -> None:
+        """Have an argument that no config may hold stand in the environment, where there is a value."""
+        self.environment |= {variable: str(value)} if value else {}
+        self.note("secret", name, (variable,), f"belongs into the environment: export {variable}=...")
+
     def apply(self, arguments: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
         """Do what the rules say of those arguments that have one."""
         for name in (name for name in arguments if name in rules):
@@ -87,5 +103,4 @@ class Draft:
             elif isinstance(rule, Dropped):
                 self.note("dropped", name, (), rule.why)
             else:
-                self.environment |= {rule.variable: str(value)} if value else {}
-                self.note("secret", name, (rule.variable,), f"belongs into the environment: export {rule.variable}=...")
+                self.keep_secret(name, rule.variable, value)
