@@ -70,5 +70,17 @@ PARAMETERS: dict[str, Any] = {
     "sentence3_column": "three",
 }
 SAMPLES = {spelling: PARAMETERS[meant] for spelling, meant in autotrain.NAMES.items()}
-OF_OTHER_TASKS = {name: "st:pair" if name.startswith("sentence") else "seq2seq" for name in list(PARAMETERS)[-8:]}
+SECRETS = {name: "hf_canary-of-autotrain" for name in ("token", "hub.token", "params.token")}
+BASE = {"model": "org/model", "data_path": "org/rows"}
+TASKS = {
+    **dict.fromkeys(("max_seq_length", "target_column", "early_stopping_patience", "early_stopping_threshold"), "text-classification"),
+    "max_target_length": "seq2seq",
+    **dict.fromkeys(("sentence1_column", "sentence2_column"), "st:pair"),
+    "sentence3_column": "st:triplet",
+}
 """Parameters that language models don't have -> a task that has them."""
+
+
+def beside(name: str) -> dict[str, Any]:
+    """The arguments with which one can be tried."""
+    return {**BASE, **({"task": TASKS[name]} if name in TASKS else {})}
