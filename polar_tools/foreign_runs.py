@@ -11,6 +11,9 @@ from polar_tools import hardware, one_folder, secrets
 from polar_tools.conversions.base import DATA, DATA_AT, EVALUATION, EXPERIMENT, TRAINING_AT, Draft
 from polar_tools.errors import UserError
 
+OF_TEXT = ("loss", "token_accuracy")
+"""What can be measured of `sft` on plain text."""
+
 
 def settle(draft: Draft, hold_out: float | None = None) -> None:
     """Finish a draft for a run on this machine: all its GPUs, as other programs take them, and a share of the rows to be held out."""
@@ -35,6 +38,7 @@ def run(draft: Draft, root: Path) -> one_folder.Made:
 
 def write(draft: Draft, root: Path) -> Path:
     """Write only the config that `run` would write."""
+    _refuse_within(draft, root)
     return one_folder.write(one_folder.anchored(draft.config, Path.cwd()), root)
 
 
@@ -58,6 +62,8 @@ def _hold_out(draft: Draft, share: float) -> None:
     draft.put(f"{DATA_AT}.split", {"test_size": share, "seed": 0}, "", "--hold-out")
     draft.put(f"evaluations.{EVALUATION}.dataset", DATA, "", "--hold-out")
     draft.put(f"{TRAINING_AT}.evaluations", [EVALUATION], "", "--hold-out")
+    if draft.config["experiments"][EXPERIMENT]["method"] == "sft" and "text" in draft.config["datasets"][DATA].get("columns", {}):
+        draft.put(f"evaluations.{EVALUATION}.metrics", [*OF_TEXT], "", "plain text has no question that a model could answer")
 
 
 def _refuse_within(draft: Draft, root: Path) -> None:
