@@ -99,15 +99,15 @@ ifdef PACKED
 	$(BIN)/python -m pip install --quiet --no-index --find-links wheels --require-hashes --requirement $(PACKED)
 	$(BIN)/python -m pip install --quiet --no-index --no-deps --no-build-isolation --editable .
 else
-	$(INSTALL) ".[s3,workflow,prepare,train,embed,evaluate]"
+	$(INSTALL) ".[run]"
 endif
 	@touch $@
 
 $(VENV)/installed-pull: $(VENV)/installed-run
-	$(INSTALL) ".[s3,workflow,prepare,train,embed,evaluate,dvc]"
+	$(INSTALL) ".[run,dvc]"
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/bin/python pyproject.toml envs/cpu.txt
-	$(INSTALL) ".[s3,workflow,prepare,train,embed,quantize,optimizers,distributed,evaluate,korean,harness,dvc,sign,track,archive,dev]"
+	$(INSTALL) ".[run,quantize,optimizers,distributed,korean,harness,dvc,sign,track,archive,dev]"
 	$(BIN)/python -m pip install --quiet --no-deps --constraint envs/cpu.txt mlflow  # the server; 3.17 asks for an older pyarrow than it needs
 	@touch $@ $(VENV)/installed-run $(VENV)/installed-pull

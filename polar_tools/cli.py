@@ -93,7 +93,7 @@ def explain(error: Exception) -> tuple[str, int]:
     if (isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}) or "No space left on device" in str(error):
         return "no space left on the disk; nothing unfinished counts as done: free some, then run the same command again", 1
     if isinstance(error, ModuleNotFoundError):
-        return f"the package `{error.name}` is not installed; all: pip install 'polar-tools[workflow,prepare,train,embed,evaluate]'", 2
+        return f"the package `{error.name}` is not installed; all: pip install 'polar-tools[run]'", 2
     if isinstance(error, OSError):
         return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1
     return f"{type(error).__name__}: {error} (this looks like a bug; `polar-tools --debug ...` shows where)", 1

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from polar_tools import discovery, learning_curves
+from polar_tools import auto_preset, discovery, learning_curves
 from polar_tools.diagnosis.base import Finding, Measurement, Run, Words
 from polar_tools.errors import UserError
 from polar_tools.fields import payload_of
@@ -53,6 +53,7 @@ def read(folder: Path) -> Run:
     spec = thaw((folder / "spec.json").read_bytes(), str(folder / "spec.json"))
     if not isinstance(spec, TrainSpec):
         raise UserError(f"{folder} is the folder of the stage `{spec.stage}`, not of a training")
+    spec = auto_preset.settled(spec, _root(folder, spec))
     record, manifest = read_json(folder / "record.json"), read_json(folder / "manifest.json")
     finished = record is not None and manifest is not None
     return Run(

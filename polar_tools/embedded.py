@@ -1,7 +1,9 @@
-"""Columns whose text is JSON, such as the messages of a dialogue in a CSV file."""
+"""Columns whose text is JSON, such as the messages of a dialogue in a CSV file, or a Python literal, as pandas writes lists there."""
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import json
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -45,10 +47,21 @@ def _kind(rows: Spool, column: str) -> pa.DataType:
 def _values(table: pa.Table, column: str) -> Iterator[Any]:
     for row, text in zip(table[ROW].to_pylist(), (text or "" for text in base.texts(table, column)), strict=True):
         try:
-            yield json.loads(text) if text.strip() else None
+            yield _value(text) if text.strip() else None
         except ValueError as error:
             message = f"row {row + 1}: the text in `{column}` is not JSON: {error}; it begins with `{text[:60]}`"
             raise DataError(message) from error
+
+
+def _value(text: str) -> Any:
+    """What `text` says; raises ValueError, json's own, where it is neither JSON nor a list or a dictionary of Python's."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        if text.lstrip().startswith(("[", "{")):
+            with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+                return ast.literal_eval(text.strip())
+        raise
 
 
 def _array(values: Iterable[Any], column: str, kind: pa.DataType | None) -> pa.Array:

@@ -15,9 +15,9 @@ from polar_tools import config as configs
 from polar_tools.errors import UserError
 from polar_tools.evaluation_config import Generation
 from polar_tools.finding import Found
+from polar_tools.layout.experiments import default_metrics
 from polar_tools.methods import base
 from polar_tools.metrics.base import Options, Prediction
-from polar_tools.plan import default_metrics
 from polar_tools.specs import Files, MirrorSpec, PrepareSpec, freeze
 
 SETTINGS, MODEL, ROWS = "settings.json", "model", "rows"

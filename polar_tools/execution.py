@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from polar_tools import options, signals
-from polar_tools.plan import Artifact, Plan
+from polar_tools.layout.sources import Artifact
+from polar_tools.plan import Plan
 
 
 def make(

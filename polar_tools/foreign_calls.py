@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from polar_tools import config as configs
-from polar_tools import converting, discovery, execution, one_folder, secrets
+from polar_tools import converting, discovery, execution, foreign_runs, secrets
+from polar_tools.artifact import read_json
 from polar_tools.conversions.base import DATA, EXPERIMENT, MODEL, Draft
 from polar_tools.errors import UserError
 from polar_tools.plan import Plan
@@ -46,14 +47,12 @@ def folder(flat: Mapping[str, Any]) -> Path:
 
 def train(flat: Mapping[str, Any], root: Path) -> dict[str, Any]:
     """Train and measure below `root`: `final_model_path`, `eval_metrics`, and the `report` of before and after."""
-    made = run(_draft(flat), root)
-    return {"final_model_path": str(made.model), "eval_metrics": made.eval_metrics, "report": str(made.report)}
-
-
-def run(draft: Draft, root: Path) -> one_folder.Made:
-    """Make a converted config below `root`, with what the draft has for the environment."""
+    draft = _draft(flat)
+    foreign_runs.settle(draft, root)
     with environment(draft):
-        return one_folder.make(one_folder.anchored(draft.config, Path.cwd()), root, draft.overwrite)
+        made = foreign_runs.run(draft, root)
+    record = read_json(made.model.resolve().parent / "record.json") or {}
+    return {"final_model_path": str(made.model), "eval_metrics": record["facts"].get("eval_metrics", {}), "report": str(made.report)}
 
 
 @contextmanager
@@ -72,18 +71,21 @@ def environment(draft: Draft) -> Iterator[None]:
 
 def measured(flat: Mapping[str, Any], root: Path) -> Measured:
     """The model, and the test rows as a training with these arguments would have them, prepared below `root`."""
-    rows = flat.get("test_data") or flat.get("train_data")
-    draft = _draft({"train_data": rows, **{name: value for name, value in flat.items() if value is not None}})
-    data = one_folder.anchored(draft.config, Path.cwd())
-    section = data["datasets"][DATA]
-    if section.get("source") == section.get("test_source"):
-        section.pop("test_source")
+    draft = _draft(flat if flat.get("train_data") else _all_rows(flat))
+    foreign_runs.settle(draft, root)
+    data = draft.config
     with environment(draft):
-        prepared = _prepared(section, root)
+        prepared = _prepared(data["datasets"][DATA], root)
     experiment = data["experiments"][EXPERIMENT]
     known = discovery.load("methods", experiment["method"]).Config.model_fields
     fields = {name: experiment[name] for name in MEASURED if name in experiment and name in known}
     return Measured(data["models"][MODEL]["source"].removeprefix("file://"), prepared, experiment["method"], fields)
+
+
+def _all_rows(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments where there are test data and nothing else: all of their rows count."""
+    renamed = {name.replace("test_data", "train_data"): value for name, value in flat.items() if value is not None}
+    return {**renamed, "train_test_split_ratio": 0}
 
 
 def _prepared(section: Mapping[str, Any], root: Path) -> list[dict[str, Any]]:

@@ -177,6 +177,8 @@ class TrainSpec(ExperimentSpec):
     stage: Literal["train"] = "train"
     tokenizer: PayloadPath
     seed: int
+    left_to_rows: tuple[str, ...] = ()
+    """Fields of the experiment that `preset: auto` fills by what the rows are (auto_preset.py)."""
 
     def local_files(self) -> list[str]:
         """The files of the checkpoint that it is to go on from, and a configuration of DeepSpeed of one's own, which is checked here."""

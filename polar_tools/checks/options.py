@@ -226,10 +226,10 @@ OF_THE_OPTIMIZER = ("adam_beta1", "adam_beta2", "adam_epsilon")
 OF_THE_STAGE = (
     *("method", "do_train", "do_eval", "is_resume", "resume_from_checkpoint", "merge_adapter", "attn_fallback"),
     *("metric_for_best_model", "early_stopping_patience", "early_stopping_threshold"),
-    *("auto_find_batch_size", "save_total_limit", "extend_training"),
+    *("auto_find_batch_size", "save_total_limit", "extend_training", "packing_length"),
     *(name for name in Distributing.model_fields if name not in Loading.model_fields),
 )
-"""Fields that train reads itself."""
+"""Fields that train, or its method, reads itself."""
 BY_OTHER_NAMES = (
     *("extra_args", "peft_args", "peft_type", "lora_r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora"),
     *("target_modules", "modules_to_save"),

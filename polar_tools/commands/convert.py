@@ -31,7 +31,7 @@ def command(given: tuple[str, ...], program: str | None, output: Path | None, as
       polar-tools convert g3moe.json --run results-of-g3moe
       polar-tools convert --from autotrain -- --trainer sft --model ORG/NAME --data-path data --peft
     """
-    from polar_tools import converting, foreign_arguments, one_folder, records
+    from polar_tools import config_text, converting, foreign_arguments, records
     from polar_tools.errors import UserError
 
     if folder is not None and (output is not None or as_json):
@@ -47,7 +47,7 @@ def command(given: tuple[str, ...], program: str | None, output: Path | None, as
         notes = [note._asdict() for note in draft.notes]
         text = json.dumps({"config": draft.config, "notes": notes}, ensure_ascii=False, indent=2) + "\n"
     else:
-        text = one_folder.written(draft.config)
+        text = config_text.document(draft.config, folder=None if output is None else output.parent)
     if output is None:
         click.echo(text, nl=False)
         return
@@ -58,10 +58,14 @@ def command(given: tuple[str, ...], program: str | None, output: Path | None, as
 
 def _run(draft: Draft, folder: Path) -> None:
     """Train and evaluate in a folder, and say where what came of it lies."""
-    from polar_tools import foreign_calls
+    from polar_tools import converting, foreign_runs
 
-    made = foreign_calls.run(draft, folder)
-    for name, value in sorted(made.eval_metrics.items()):
-        click.echo(f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}")
+    said = len(draft.notes)
+    foreign_runs.settle(draft, folder)
+    for note in draft.notes[said:]:
+        click.echo(converting.line(note), err=True)
+    made = foreign_runs.run(draft, folder)
+    for name, (before, after) in made.figures.items():
+        click.echo(f"{name}: {before:.4f} -> {after:.4f}")
     click.echo(f"{made.model} is the trained model")
-    click.echo(f"{made.report} compares it with the untouched one")
+    click.echo(f"{made.report} is the report")

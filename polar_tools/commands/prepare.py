@@ -45,7 +45,7 @@ def _prepare(source: str, sha256: str | None, output: Path, config: Path | None,
 
     from polar_tools import config as configs
     from polar_tools.dataset_config import Dataset, RowExpectations
-    from polar_tools.plan import prepare_spec
+    from polar_tools.layout.sources import prepare_spec
     from polar_tools.specs import ExpectSpec, MirrorSpec, PrepareSpec, Spec, freeze
 
     uri = _uri(source)

@@ -67,8 +67,8 @@ def largest(config: Config, rows: Rows, micro: int) -> Batch:
 
 def _whole(config: Config, rows: Rows, micro: int) -> Batch:
     """The same where one process has all of it."""
-    told: dict[str, Any] = config.model_dump(include={"packing", "block_size", "max_completion_length"})
-    size = told.get("block_size") or (config.max_length if told.get("packing") else None)
+    told: dict[str, Any] = config.model_dump(include={"packing", "packing_length", "block_size", "max_completion_length"})
+    size = told.get("block_size") or told.get("packing_length") or (config.max_length if told.get("packing") else None)
     if size is not None:
         share = min(1.0, rows.trained_mean / max(rows.mean, 1.0))
         return Batch(micro, micro, size, math.ceil(size * share) if micro == 1 else size, math.ceil(micro * size * share), False)

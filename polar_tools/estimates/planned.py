@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from polar_tools import artifact, storage
+from polar_tools import artifact, auto_preset, storage
 from polar_tools.estimates import activations, architecture, disk, inference, sharding, training, work
 from polar_tools.estimates import rows as counted
 from polar_tools.estimates.amounts import UnknownError
@@ -93,7 +93,9 @@ class Planned:
             spec = spec.model_copy(update={"experiment": experiment or self.experiment(path, spec)})
         found = Estimate(path, spec.stage)
         if isinstance(spec, TrainSpec):
-            self._training(found, spec)
+            if spec.left_to_rows and auto_preset.chosen(spec) is None:
+                found.notes.append("preset auto chooses once the rows are tokens; counted as if it filled nothing")
+            self._training(found, auto_preset.settled(spec))
         elif isinstance(spec, EvaluateSpec | RankSpec) and not isinstance(spec, HarnessSpec):
             self._measuring(found, spec)
         else:

@@ -29,9 +29,9 @@ class Work:
 def of(config: Config, model: Architecture, rows: Rows, world: int) -> Work:
     """The work of a training over `world` processes, of which some may share their rows."""
     told: dict[str, Any] = config.model_dump(
-        include={"packing", "block_size", "num_generations", "max_completion_length", "num_ppo_epochs"}
+        include={"packing", "packing_length", "block_size", "num_generations", "max_completion_length", "num_ppo_epochs"}
     )
-    size = told.get("block_size") or (config.max_length if told.get("packing") else None)
+    size = told.get("block_size") or told.get("packing_length") or (config.max_length if told.get("packing") else None)
     count, mean = (rows.count, rows.mean) if size is None else (math.ceil(rows.tokens / size), min(float(size), rows.tokens))
     count *= told.get("num_generations") or 1
     written = told["max_completion_length"] if config.method in batches.WRITING else 0

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from polar_tools import costs, diagnosing
+from polar_tools import auto_preset, costs, diagnosing
 from polar_tools.artifact import canonical, read_json
 from polar_tools.costs import Cost
 from polar_tools.diagnosis.base import Finding
@@ -72,7 +72,7 @@ class Experiment:
         first = next(iter(self.trainings.values()))
         spec = thaw(canonical(first.record["spec"]), first.path)
         assert isinstance(spec, TrainSpec)
-        return spec
+        return auto_preset.settled(spec)
 
     @cached_property
     def findings(self) -> dict[str, Mapping[str, Finding]]:

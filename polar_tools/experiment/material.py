@@ -21,7 +21,8 @@ class Material(Topic):
     method: str
     """The training method: the name of a file in polar_tools/methods, or one of its aliases."""
     preset: Planned[str | None] = None
-    """Values for a purpose, by the name of a file in polar_tools/presets; whatever else the experiment says counts more."""
+    """Values for a purpose, by the name of a file in polar_tools/presets; whatever else the experiment says counts more. `auto` takes
+    small-dataset for fewer than 1,000 rows of fewer than 500 tokens on average, and else large-dataset, but cuts no row."""
     model: Rendered[ModelRef]
     """A name from `models`, or another experiment, whose trained model this one starts from (equal seeds pair up)."""
     dataset: Rendered[PreparedRef]

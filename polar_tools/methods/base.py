@@ -66,7 +66,7 @@ class Config(Running, Optimizing, Adapting, Distributing, Material):
     @classmethod
     def _take_preset(cls, data: Any) -> Any:
         if isinstance(data, dict) and isinstance(data.get("preset"), str):
-            return {**presets.load(data["preset"]), **data}
+            return presets.fill(data["preset"], data)
         return data
 
     @model_validator(mode="after")
@@ -111,6 +111,11 @@ class Config(Running, Optimizing, Adapting, Distributing, Material):
     def makes(self) -> tuple[str, ...]:
         """The columns that the method makes itself, from others."""
         return ()
+
+    def left_to_rows(self) -> tuple[str, ...]:
+        """The fields that a preset fills once it is known what the rows are."""
+        said = {name: getattr(self, name) for name in self.model_fields_set}
+        return presets.left_to_rows(said) if self.preset == presets.AUTO else ()
 
     def metrics(self) -> tuple[str, ...]:
         """Metrics of evaluations that name none, where these aren't the method's METRICS."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import model_validator
+from pydantic import PositiveInt, model_validator
 
 from polar_tools import conversations, marks, pictures
 from polar_tools.errors import ConfigError
@@ -33,6 +33,9 @@ class Config(conversations.Fields, base.Config):
 
     `wrapped` cuts rows wherever `max_length` is reached, so that each step is full, and attention goes across them, as in pre-training.
     """
+    packing_length: PositiveInt | None = None
+    """Tokens that `wrapped` rows are put together up to, where that isn't `max_length`: rows may then be of any length, and nothing is cut
+    off them."""
     padding_free: bool | None = None
     """Put the rows of a batch behind each other rather than fill them up, none seeing another. Without it, wherever that is less work."""
     loss_type: Literal["nll", "dft"] = "nll"
@@ -41,7 +44,11 @@ class Config(conversations.Fields, base.Config):
     @model_validator(mode="after")
     def _packing_has_a_size(self) -> Config:
         self._needs(["packing_strategy"], self.packing, "`packing: true`")
-        if self.packing and self.max_length is None:
+        wrapped = self.packing and self.packing_strategy == "wrapped"
+        self._needs(
+            ["packing_length"], wrapped, "`packing: true` and `packing_strategy: wrapped`: others keep rows whole, up to `max_length`"
+        )
+        if self.packing and self.max_length is None and self.packing_length is None:
             raise ValueError("packing needs `max_length`: rows are put together up to it")
         self._needs(["padding_free"], not self.packing, "`packing: false`: packed rows are never filled up")
         if self.sequence_parallel_size > 1 and self.padding_free:
@@ -121,10 +128,11 @@ def _packed(config: Config, rows: Dataset, seed: int) -> Dataset:
     """`rows` behind each other, shuffled before, for those that stay together do so in every epoch."""
     from trl import pack_dataset
 
-    if not config.packing or config.max_length is None:
+    size = config.packing_length or config.max_length
+    if not config.packing or size is None:
         return rows
     columns = rows.select_columns(["input_ids", "labels"]).shuffle(seed, keep_in_memory=True).flatten_indices(keep_in_memory=True)
-    return pack_dataset(columns, config.max_length, config.packing_strategy, {"batch_size": None, "keep_in_memory": True})
+    return pack_dataset(columns, size, config.packing_strategy, {"batch_size": None, "keep_in_memory": True})
 
 
 def predict(

@@ -11,7 +11,8 @@ from polar_tools import aside
 from polar_tools.artifact import Records, read_json, sha256_of
 from polar_tools.errors import UserError
 from polar_tools.fields import did_you_mean
-from polar_tools.plan import Artifact, Plan
+from polar_tools.layout.sources import Artifact
+from polar_tools.plan import Plan
 from polar_tools.queries.keys import Change, changes, shown
 from polar_tools.records import canonical
 from polar_tools.specs import Spec, freeze, same, thaw

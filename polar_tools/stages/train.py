@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from polar_tools import modeling
+from polar_tools import auto_preset, modeling
 from polar_tools import preflight as passed
 from polar_tools.artifact import Facts
 from polar_tools.specs import TrainSpec
@@ -25,6 +25,9 @@ def run(spec: TrainSpec, folder: Path, preflight: bool = True, data_collator: An
     """
     from polar_tools.training import launch, log_file, optimizers, session
 
+    choice, spec = auto_preset.chosen(spec), auto_preset.settled(spec)
+    if choice is not None:
+        print(f"{folder}: preset auto takes {choice['name']}: {choice['reason']}", flush=True)
     config = spec.experiment
     optimizers.check(config.optim)
     launch.check(config)
@@ -36,4 +39,5 @@ def run(spec: TrainSpec, folder: Path, preflight: bool = True, data_collator: An
         elif preflight and config.do_train:
             passed.before_training(spec, folder)
         recorded, measured = train(spec, folder, data_collator)
-    return Facts(recorded, measured, volatile=("checkpoints", log_file.NAME, passed.NAME))
+    found = {} if choice is None else {"preset": choice}
+    return Facts({**recorded, **found}, measured, volatile=("checkpoints", log_file.NAME, passed.NAME))

@@ -40,12 +40,13 @@ def main(folder: Path) -> int:
 
 
 def _train(folder: Path, rank: int) -> tuple[dict[str, object], dict[str, object]]:
-    from polar_tools import specs
+    from polar_tools import auto_preset, specs
     from polar_tools.training import log_file, session
 
     spec = specs.thaw((folder / "spec.json").read_bytes(), str(folder / "spec.json"))
     if not isinstance(spec, specs.TrainSpec):
         raise TypeError(f"{folder} is no training")
+    spec = auto_preset.settled(spec)
     with log_file.written(folder / log_file.NAME) if rank == 0 else contextlib.nullcontext():
         _join(spec)
         recorded, measured = session.run(spec, folder)

@@ -1,0 +1,1 @@
+"""Which artifacts a config asks for, section by section: where each lies, and the spec that its tool reads."""
