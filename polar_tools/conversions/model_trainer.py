@@ -123,7 +123,8 @@ IDLE: dict[str, Rule] = {
     "inference.batch_size": Dropped("rows are written so many at a time as memory allows; it changes no text"),
     "inference.remove_tokens": Dropped("special tokens never stand in a text that is written"),
     **{f"inference.{name}": Dropped("predictions lie beside each evaluation's report") for name in WRITING_IDLE[2:]},
-    "wandb_api_key": Dropped("is read from the environment"),
+    "report_to": Dropped("the section wandb says whether Weights & Biases is told"),
+    "run_name": Dropped("wandb.name, or else experiment.name, is what a run is called"),
 }
 
 
