@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from polar_tools import config as configs
-from polar_tools import converting, discovery, execution, foreign_runs, secrets
-from polar_tools.artifact import read_json
+from polar_tools import converting, discovery, execution, foreign_runs, one_folder
 from polar_tools.conversions.base import DATA, EXPERIMENT, MODEL, Draft
 from polar_tools.errors import UserError
 from polar_tools.plan import Plan
@@ -47,34 +45,15 @@ def folder(flat: Mapping[str, Any]) -> Path:
 
 def train(flat: Mapping[str, Any], root: Path) -> dict[str, Any]:
     """Train and measure below `root`: `final_model_path`, `eval_metrics`, and the `report` of before and after."""
-    draft = _draft(flat)
-    foreign_runs.settle(draft, root)
-    with environment(draft):
-        made = foreign_runs.run(draft, root)
-    record = read_json(made.model.resolve().parent / "record.json") or {}
-    return {"final_model_path": str(made.model), "eval_metrics": record["facts"].get("eval_metrics", {}), "report": str(made.report)}
-
-
-@contextmanager
-def environment(draft: Draft) -> Iterator[None]:
-    """While this lasts, the environment has what the draft has for it."""
-    secrets.learn(draft.environment)
-    before = dict(os.environ)
-    os.environ.update(draft.environment)
-    try:
-        yield
-    finally:
-        for name in draft.environment:
-            os.environ.pop(name, None)
-            os.environ.update({name: before[name]} if name in before else {})
+    made = foreign_runs.run(_draft(flat), root)
+    return {"final_model_path": str(made.model), "eval_metrics": made.eval_metrics, "report": str(made.report)}
 
 
 def measured(flat: Mapping[str, Any], root: Path) -> Measured:
     """The model, and the test rows as a training with these arguments would have them, prepared below `root`."""
     draft = _draft(flat if flat.get("train_data") else _all_rows(flat))
-    foreign_runs.settle(draft, root)
-    data = draft.config
-    with environment(draft):
+    data = one_folder.anchored(draft.config, Path.cwd())
+    with foreign_runs.environment(draft):
         prepared = _prepared(data["datasets"][DATA], root)
     experiment = data["experiments"][EXPERIMENT]
     known = discovery.load("methods", experiment["method"]).Config.model_fields
@@ -114,7 +93,7 @@ def copying(flat: Mapping[str, Any]) -> Iterator[Copied]:
     else:
         raise UserError("say where to: push_to_hub=True, with hub_model_id, or push_to_minio=True, with minio_model_save_bucket")
     section = draft.config["models"][MODEL] if kind == "model" else draft.config["datasets"][DATA]
-    with environment(draft):
+    with foreign_runs.environment(draft):
         yield Copied(section["source"], target, place.get("message"))
 
 

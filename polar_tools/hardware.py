@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 _PROCESSORS = Path("/proc/cpuinfo")
-_GPUS = Path("/proc/driver/nvidia/gpus")
+_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
+"""What the drivers of GPUs make, one at least: of NVIDIA, of AMD, of either below Windows."""
 _MODEL = ("model name", "Model", "uarch", "cpu model")
 """What kernels of different processors call it."""
 
@@ -22,11 +25,11 @@ def there_is() -> dict[str, Any]:
 
 
 def gpus() -> int:
-    """How many GPUs the driver of this machine has; to ask torch would take seconds."""
-    try:
-        return sum(1 for _ in _GPUS.iterdir())
-    except OSError:
+    """How many GPUs torch shows here. It is asked in a process of its own: this one may have to tell it something before it is loaded."""
+    if not any(device.exists() for device in _DEVICES) or find_spec("torch") is None:
         return 0
+    asked = subprocess.run([sys.executable, "-c", "import torch; print(torch.cuda.device_count())"], capture_output=True, check=False)
+    return int(asked.stdout or 0)
 
 
 def _processor() -> str | None:

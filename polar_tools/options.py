@@ -21,6 +21,12 @@ ONLINE = {"mirror", "publish"}
 REPEATABLE = {"MKL_CBWR": "AUTO,STRICT", "MKL_DYNAMIC": "FALSE", "OMP_DYNAMIC": "FALSE", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 """What numeric libraries read when they are loaded: the same sums in the same order, whatever else the machine does."""
 
+OFFLINE = "HF_HUB_OFFLINE"
+TRUE = {"1", "ON", "YES", "TRUE"}
+"""What huggingface_hub reads as yes."""
+_told: dict[str, str | None] = {}
+"""What the person says of OFFLINE, while a stage says otherwise."""
+
 Decorated = Callable[..., Any]
 
 
@@ -33,10 +39,25 @@ def set_up(stage: str) -> None:
     """What libraries read in this process, before any of them is imported."""
     gc.enable()
     os.environ.update(REPEATABLE)
-    if stage not in ONLINE:
-        os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
+    _connect(stage in ONLINE)
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")  # bars are for a terminal; in a log they are noise
+
+
+def _connect(online: bool) -> None:
+    """Let no library look at a Hub, or let it again as far as the person does: a process may make several stages, one after another."""
+    if not online:
+        _told.setdefault(OFFLINE, os.environ.get(OFFLINE))
+        os.environ[OFFLINE] = "1"
+    elif OFFLINE in _told:
+        told = _told.pop(OFFLINE)
+        del os.environ[OFFLINE]
+        os.environ.update({} if told is None else {OFFLINE: told})
+    else:
+        return
+    constants = getattr(sys.modules.get("huggingface_hub"), "constants", None)
+    if constants is not None:  # which read the environment when it was imported
+        constants.HF_HUB_OFFLINE = os.environ.get(OFFLINE, "").upper() in TRUE
 
 
 def folder_of(spec: Path) -> Path:

@@ -9,17 +9,14 @@ from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from polar_tools import artifact, discovery, execution, foreign_calls
 from polar_tools import config as configs
+from polar_tools import discovery, foreign_calls, one_folder
 from polar_tools.config import Model
 from polar_tools.dataset_config import Dataset
 from polar_tools.errors import ConfigError, UserError
 from polar_tools.fields import Frozen, Ref, did_you_mean, marked
 from polar_tools.methods.base import Config as Experiment
-from polar_tools.plan import Plan
-from polar_tools.specs import TrainSpec
+from polar_tools.one_folder import PATHS
 from polar_tools.training import nodes
 
 if TYPE_CHECKING:
@@ -34,8 +31,6 @@ HELD_OUT_BY = ("test_source", "split", "train_test_split_ratio")
 TRAINING = f"results/{NAME}/seed0/train"
 OWN = ("method", "model", "dataset", "evaluations", "expect", "rank_rows")
 """Fields of an experiment that have another form here, or belong to a whole workflow."""
-PATHS = ("deepspeed", "resume_from_checkpoint")
-"""Fields that may say where something lies; paths in a spec are below the folder of the training."""
 MODEL_FIELDS = tuple(name for name in Model.model_fields if name not in ("source", "sha256"))
 PARTS = {"config_name", "tokenizer_name", "decoder_name"}
 """Of these the ones that say where another model lies."""
@@ -68,14 +63,14 @@ def train(
     finished there is not made again; with other settings, or a `data_collator` of your own, which can't be compared, it is replaced only
     under `overwrite_output_dir`. `trackers` are those of the config's `run.trackers`, and change nothing of the result.
 
-    With `training_method` in place of `method`, all arguments are POLAR Trainer's flat ones (docs/convert.md), and what is returned has
-    also the `report` of the model before and after.
+    With `training_method` in place of `method`, all arguments are POLAR Trainer's flat ones (docs/convert.md), and what is made has a
+    `report` of the model before and after.
 
     Raises a polar_tools.errors.PolarError whose message says what to do.
     """
     if "training_method" in fields:
-        told = {"model_name_or_path": model_name_or_path, "train_data": train_data, "output_dir": output_dir, **fields}
-        return _by_flat_names({**told, "overwrite_output_dir": overwrite_output_dir}, tokenizer)
+        own = {"model_name_or_path": model_name_or_path, "train_data": train_data, "output_dir": output_dir}
+        return _by_flat_names({**own, **fields, "overwrite_output_dir": overwrite_output_dir}, tokenizer)
     if model_name_or_path is None or train_data is None or output_dir is None or method is None:
         raise ConfigError("give model_name_or_path, train_data, output_dir and method; or training_method, and POLAR Trainer's arguments")
     root = Path(output_dir)
@@ -89,27 +84,28 @@ def train(
     data = _config(model, rows, None if eval_data is None else _rows(eval_data, root, "eval"), method, fields)
     if trackers:
         data["run"] = {"trackers": [one if isinstance(one, str) else dict(one) for one in trackers]}
-    plan = Plan(configs.parse(data, str(root / "config.yaml")))
-    trainings = [path for path, made in plan.artifacts.items() if isinstance(made.spec, TrainSpec)]
-    if not overwrite_output_dir:
-        _refuse_another(plan, trainings, root, data_collator is not None)
-    elif data_collator is not None:
-        _forget(trainings, root)
-    (root / "config.yaml").write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8", newline="\n")
-    how = {"preflight": plan.config.experiments[NAME].preflight, "data_collator": data_collator}
-    execution.make(plan, root, lambda made: made.spec.stage != "report", lambda path: how if path in trainings else {})
-    _link(root, f"{trainings[0]}/{TrainSpec.PAYLOAD}")
-    record = artifact.read_json(root / trainings[0] / "record.json") or {}
-    return {"final_model_path": str(root / "model"), "eval_metrics": record["facts"].get("eval_metrics", {})}
+    made = one_folder.make(
+        data,
+        root,
+        overwrite_output_dir,
+        lambda made: made.spec.stage != "report",
+        lambda plan: {"preflight": plan.config.experiments[NAME].preflight, "data_collator": data_collator},
+        data_collator is not None,
+    )
+    return {"final_model_path": str(made.model), "eval_metrics": made.eval_metrics}
 
 
 def _by_flat_names(told: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase | None) -> dict[str, Any]:
     """A training that POLAR Trainer's arguments say; what is an object is saved first."""
     root = foreign_calls.folder(told)
     root.mkdir(parents=True, exist_ok=True)
-    objects = [name for name in ("model_name_or_path", "train_data", "test_data") if not isinstance(told.get(name, ""), str | Path | None)]
-    saved = {name: _model(told[name], tokenizer, root) if name.startswith("model") else _rows(told[name], root, name) for name in objects}
-    return foreign_calls.train({**told, **saved}, root)
+    paths = {"model_name_or_path": _model(told["model_name_or_path"], tokenizer, root)} if _is_object(told, "model_name_or_path") else {}
+    paths |= {name: _rows(told[name], root, name) for name in ("train_data", "test_data") if _is_object(told, name)}
+    return foreign_calls.train({**told, **paths}, root)
+
+
+def _is_object(told: Mapping[str, Any], name: str) -> bool:
+    return told.get(name) is not None and not isinstance(told[name], str | Path)
 
 
 def option_fields(method: str | None) -> dict[str, dict[str, type[Frozen]]]:
@@ -205,29 +201,3 @@ def _rows(given: str | Path | Iterable[Mapping[str, Any]], root: Path, name: str
     file.parent.mkdir(exist_ok=True)
     file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in given), encoding="utf-8", newline="\n")
     return f"file://{file.resolve()}"
-
-
-def _refuse_another(plan: Plan, trainings: Sequence[str], root: Path, with_object: bool) -> None:
-    """Raise UserError where a training is finished in `root` that isn't the one that is asked for, or can't be compared with it."""
-    for path in trainings:
-        made = plan.artifacts[path]
-        finished = (root / path / "manifest.json").is_file()
-        if finished and (with_object or not artifact.is_done(root / path, made.spec, made.frozen, artifact.Records(root))):
-            raise UserError(
-                f"{root} holds a finished training with other settings or data; choose another --output-dir, or replace it with "
-                "--overwrite-output-dir"
-            )
-
-
-def _forget(trainings: Sequence[str], root: Path) -> None:
-    """Have trainings made again, whatever they were made from."""
-    for name in ("manifest.json", "record.json"):
-        for path in trainings:
-            (root / path / name).unlink(missing_ok=True)
-
-
-def _link(root: Path, target: str) -> None:
-    """`root`/model, where people look for it."""
-    link = root / "model"
-    link.unlink(missing_ok=True)
-    link.symlink_to(target)

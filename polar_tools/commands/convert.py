@@ -58,14 +58,10 @@ def command(given: tuple[str, ...], program: str | None, output: Path | None, as
 
 def _run(draft: Draft, folder: Path) -> None:
     """Train and evaluate in a folder, and say where what came of it lies."""
-    from polar_tools import converting, foreign_runs
+    from polar_tools import foreign_runs
 
-    said = len(draft.notes)
-    foreign_runs.settle(draft, folder)
-    for note in draft.notes[said:]:
-        click.echo(converting.line(note), err=True)
     made = foreign_runs.run(draft, folder)
     for name, (before, after) in made.figures.items():
         click.echo(f"{name}: {before:.4f} -> {after:.4f}")
     click.echo(f"{made.model} is the trained model")
-    click.echo(f"{made.report} is the report")
+    click.echo(f"{made.report} compares it with the untouched one")

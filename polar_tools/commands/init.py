@@ -77,9 +77,8 @@ def _method(rows: Rows, said: str | None, asks: bool) -> str:
             f"there is no method `{said}`{did_you_mean(said, list(known)) or '; there are ' + ', '.join(discovery.names('methods'))}"
         )
     if known[said] not in suit:
-        raise UserError(
-            f"the rows don't suit {said} by themselves; they suit {', '.join(suit) or 'none'}. what a method's rows must have, config/README.md says"
-        )
+        what = "what a method's rows must have, config/README.md says"
+        raise UserError(f"the rows don't suit {said} by themselves; they suit {', '.join(suit) or 'none'}. {what}")
     return known[said]
 
 

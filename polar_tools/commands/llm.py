@@ -41,7 +41,7 @@ def command(given: tuple[str, ...], file: Path | None, hold_out: float | None, c
         raise UserError("there is nothing to do without --train; `polar-tools llm --help` shows examples")
     draft = converting.converted(arguments, "autotrain")
     root = Path(draft.config["project_name"])
-    foreign_runs.settle(draft, root, hold_out)
+    foreign_runs.settle(draft, hold_out)
     for note in draft.notes:
         click.echo(converting.line(note), err=True)
     if convert_only:

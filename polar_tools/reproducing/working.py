@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,8 @@ from polar_tools.claims import Claim
 from polar_tools.errors import UserError
 from polar_tools.plan import Plan
 from polar_tools.specs import MirrorSpec, TrainSpec
+
+MIRROR = "mirror"
 
 
 def bring_local_files(claim: Claim, files: Path, output: Path) -> None:
@@ -70,27 +70,12 @@ def make(plan: Plan, paths: Sequence[str], claim: Claim) -> None:
         folder, made = Path(path), plan.artifacts[path]
         folder.mkdir(parents=True, exist_ok=True)
         records.write_whole(folder / "spec.json", made.frozen)
-    sources = [path for path in paths if isinstance(plan.artifacts[path].spec, MirrorSpec)]
-    for path in sources:
-        _mirror(Path(path), claim.part(path)["facts"].get("source", {}))
-    with _offline():
-        for path in (path for path in paths if path not in sources):
-            stage = plan.artifacts[path].spec.stage
+    for path in paths:
+        stage = plan.artifacts[path].spec.stage
+        if stage == MIRROR:
+            _mirror(Path(path), claim.part(path)["facts"].get("source", {}))
+        else:
             options.run_stage(stage, Path(path), **({"preflight": False} if stage == "train" else {}))
-
-
-@contextlib.contextmanager
-def _offline() -> Iterator[None]:
-    """Let no stage look at a Hub: its client, which sources may have been fetched by, read long ago that it may."""
-    constants = getattr(sys.modules.get("huggingface_hub"), "constants", None)
-    before = getattr(constants, "HF_HUB_OFFLINE", None)
-    if constants is not None:
-        constants.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        if constants is not None:
-            constants.HF_HUB_OFFLINE = before
 
 
 def _mirror(folder: Path, recorded: dict[str, Any]) -> None:
@@ -101,7 +86,8 @@ def _mirror(folder: Path, recorded: dict[str, Any]) -> None:
         identity = mirror.fetch(at(spec.source, recorded), spec, folder)
         return Facts(recorded={"source": {**identity, "source": spec.source}})
 
-    worked = artifact.make(folder, "mirror", work, lambda: mirror.LIBRARIES)
+    options.set_up(MIRROR)
+    worked = artifact.make(folder, MIRROR, work, lambda: mirror.LIBRARIES)
     print(f"{folder}: {'fetched' if worked else 'up to date'}", flush=True)
 
 

@@ -52,7 +52,10 @@ def here(assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(*words: str) -> CompletedProcess[str]:
     done = inside("convert", *words, "--run", "out", cwd=Path())
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-2:] == ["out/model is the trained model", "out/results/report/index.html is the report"]
+    assert done.stdout.splitlines()[-2:] == [
+        "out/model is the trained model",
+        "out/results/report/index.html compares it with the untouched one",
+    ]
     assert configs.load(Path("out/config.yaml")).experiments["training"].evaluations == ("held_out",)
     assert Path("out/model/model.safetensors").is_file() or Path("out/model/adapter_model.safetensors").is_file()
     assert Path("out/results/report/index.html").is_file()

@@ -134,7 +134,7 @@ def _is_text(file: Path | None, column: str) -> bool:
 
 
 def put_evaluation(given: Given, metrics: Sequence[str] = ()) -> None:
-    """What is held out is measured before and after, and looked at while training, as `eval_strategy` says; `metrics` if not the method's."""
+    """Rows held out are measured before and after, and looked at while training, as `eval_strategy` says; `metrics` if not the method's."""
     draft, strategy = given.draft, given["eval_strategy"]
     draft.put(f"evaluations.{EVALUATION}.dataset", DATA, "", "the untouched and the trained model are measured on the rows held out")
     given.link(f"{FIELDS}.evaluations", [EVALUATION])
