@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import errno
 import gc
-import importlib
 import os
-import pkgutil
 import sys
 
 import click
 
-from polar_tools import commands, secrets
+from polar_tools import secrets, tools
 from polar_tools.errors import PolarError
 from polar_tools.version import __version__
 
@@ -23,14 +21,11 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands, sorted."""
-        return sorted(info.name.replace("_", "-") for info in pkgutil.iter_modules(commands.__path__))
+        return tools.names()
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """The command `name`; None where there is no such file."""
-        if name not in self.list_commands(ctx):
-            return None
-        command: click.Command = importlib.import_module(f"polar_tools.commands.{name.replace('-', '_')}").command
-        return command
+        return tools.load(name) if name in tools.names() else None
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """As click, with a suggestion for a name that is nearly right."""

@@ -51,14 +51,14 @@ def _mapping(data: Mapping[str, Any], comments: Mapping[str, str], above: str, d
     for key, value in data.items():
         place = f"{above}{key}"
         yield from (f"{indent}{line}" for line in _comment(comments.get(place, "")))
-        flat = f"{indent}{_flow(key)}: {_flow(value)}"
+        flat = f"{indent}{flow(key)}: {flow(value)}"
         nested = any(name.startswith(f"{place}.") for name in comments)
         if isinstance(value, Mapping) and value and (nested or not depth or not _is_short(flat, value)):
-            yield f"{indent}{_flow(key)}:"
+            yield f"{indent}{flow(key)}:"
             yield from _mapping(value, comments, f"{place}.", depth + 1)
         elif isinstance(value, list | tuple) and len(flat) > WIDTH and any(_nests(item) for item in value):
-            yield f"{indent}{_flow(key)}:"
-            yield from (f"{indent}- {_flow(item)}" for item in value)
+            yield f"{indent}{flow(key)}:"
+            yield from (f"{indent}- {flow(item)}" for item in value)
         else:
             yield flat
 
@@ -72,14 +72,14 @@ def _nests(item: Any) -> bool:
     return isinstance(item, Mapping | list | tuple)
 
 
-def _flow(value: Any) -> str:
-    """A value on one line of YAML."""
+def flow(value: Any) -> str:
+    """A value on one line of YAML, which reads back as what it is: JSON's `1e-05` would be a text."""
     import yaml
 
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_flow(key)}: {_flow(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{flow(key)}: {flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_flow, value)) + "]"
+        return "[" + ", ".join(map(flow, value)) + "]"
     written = yaml.safe_dump(value, allow_unicode=True, width=float("inf")).removesuffix("\n").removesuffix("\n...")
     if isinstance(value, str) and ("\n" in written or (written == value and set(",[]{}") & set(written))):
         return json.dumps(value, ensure_ascii=False)  # a text of several lines, or one that only means itself outside of brackets

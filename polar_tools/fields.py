@@ -1,6 +1,5 @@
 """The grammar of the config: frozen models, references between sections, slices of an experiment."""
 
-import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -10,18 +9,14 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
+from polar_tools.spelling import did_you_mean as did_you_mean
+
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 """What a person may call a thing: it becomes a folder and a wildcard."""
 SHA256 = r"^[0-9a-f]{64}$"
-
-
-def did_you_mean(word: str, known: list[str]) -> str:
-    """A suggestion to append to an error message, or "" when nothing is close."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f", did you mean `{close[0]}`?" if close else ""
 
 
 class Frozen(BaseModel):
@@ -41,6 +36,7 @@ class Frozen(BaseModel):
         return data
 
 
+@cache
 def documentation(model: type[BaseModel]) -> dict[str, str]:
     """Field -> the docstring below it, or below the field of that name in a base.
 

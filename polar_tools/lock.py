@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from polar_tools import processes
 from polar_tools.errors import UnfinishedError
 
 NAME = ".lock"
@@ -175,7 +176,7 @@ def _lives(other: Owner | None, me: Owner) -> bool | None:
     """Whether the owner of a lock is there; None where this machine can't tell."""
     if other is None or other.machine != me.machine:
         return None
-    return _born(other.pid) == other.born
+    return processes.born(other.pid) == other.born
 
 
 def _myself() -> Owner:
@@ -183,21 +184,4 @@ def _myself() -> Owner:
 
     since = datetime.now(UTC).isoformat(timespec="seconds")
     job, pid = os.environ.get("SLURM_JOB_ID"), os.getpid()
-    return Owner(uuid.uuid4().hex, socket.gethostname(), _machine(), pid, _born(pid) or "", job, since)
-
-
-def _machine() -> str:
-    """What tells this machine, since it was started, and its name space of processes from others; random where that isn't told."""
-    try:
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}/{Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return uuid.uuid4().hex
-
-
-def _born(pid: int) -> str | None:
-    """When a process of this machine began; None where there is none, or only its remains."""
-    try:
-        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if state in "ZX" else fields[18]
+    return Owner(uuid.uuid4().hex, socket.gethostname(), processes.machine(), pid, processes.born(pid) or "", job, since)

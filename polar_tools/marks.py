@@ -25,6 +25,8 @@ A column `input_ids` or `NAME_input_ids` is a sequence of token ids. `labels` or
 trained on; -100 is not. All other columns are the trainer's alone.
 """
 IDS, LABELS = "input_ids", "labels"
+OPENING = "opening"
+"""A column for whoever cuts a row to its limits, who takes it away: how many tokens the tokenizer begins texts with."""
 
 
 class Tokens(NamedTuple):

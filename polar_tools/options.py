@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
@@ -30,9 +31,44 @@ _told: dict[str, str | None] = {}
 Decorated = Callable[..., Any]
 
 
-def spec_argument(required: bool = True) -> Callable[[Decorated], Decorated]:
+class Spec(click.Argument):
     """The argument SPEC: a spec.json, or the folder in which it lies."""
-    return click.argument("spec", required=required, type=click.Path(path_type=Path))
+
+    def __init__(self, declared: Sequence[str], otherwise: tuple[str, ...] = (), beside: tuple[str, ...] = ()) -> None:
+        super().__init__(declared, required=not otherwise, type=click.Path(path_type=Path))
+        self.otherwise, self.beside = otherwise, beside
+
+
+def spec_argument(*otherwise: str, beside: tuple[str, ...] = ()) -> Callable[[Decorated], Decorated]:
+    """The argument SPEC; `otherwise` names the options that are needed without it, if there may be any; `beside` what goes with it."""
+    return click.argument("spec", cls=Spec, otherwise=otherwise, beside=beside)
+
+
+class Derived(click.Command):
+    """A command that has options besides those in its file, once there is an option at all: a spec needs none, and no time for them."""
+
+    def forms(self) -> dict[str, list[click.Parameter]]:
+        """Every set of parameters that it may have, by what decides between them."""
+        raise NotImplementedError
+
+    def form(self, given: Mapping[str, Any]) -> list[click.Parameter]:
+        """The set for these arguments, by the names of parameters."""
+        raise NotImplementedError
+
+    def check(self, given: Mapping[str, Any]) -> None:
+        """Raise ConfigError where the config's types refuse these arguments, as far as that can be said without looking at the machine."""
+        raise NotImplementedError
+
+
+class Written(click.ParamType[Any]):
+    """A value that is written in a form of its own."""
+
+    pattern = ""
+    """How it is written, as a regular expression."""
+
+    def schema(self) -> dict[str, Any]:
+        """The same as a JSON schema."""
+        return {"type": "string", "pattern": self.pattern}
 
 
 def set_up(stage: str) -> None:
@@ -51,7 +87,7 @@ def _connect(online: bool) -> None:
         os.environ[OFFLINE] = "1"
     elif OFFLINE in _told:
         told = _told.pop(OFFLINE)
-        del os.environ[OFFLINE]
+        os.environ.pop(OFFLINE, None)  # which tests, and callers, may have put back themselves
         os.environ.update({} if told is None else {OFFLINE: told})
     else:
         return
@@ -88,6 +124,11 @@ def run_stage(stage: str, spec: Path, **how: Any) -> None:
 
         worked = artifact.make(folder, stage, work, lambda: module().LIBRARIES)
     click.echo(f"{folder}: {f'made in {time.monotonic() - clock:.1f} s' if worked else 'up to date'}")
+
+
+def only_the_outcome(as_json: bool) -> contextlib.AbstractContextManager[Any]:
+    """While this lasts, what stages say on their way goes to stderr, where stdout is for one JSON document."""
+    return contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
 
 
 def tracker_options(command: Decorated) -> Decorated:
@@ -131,8 +172,8 @@ class Yaml(click.ParamType[Any]):
 
     name = "value"
 
-    def __init__(self, kinds: set[Any]) -> None:
-        self.kinds = kinds
+    def __init__(self, kinds: set[Any], field: tuple[type[BaseModel], str] | None = None) -> None:
+        self.kinds, self.field = kinds, field
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """What the value looks like."""
@@ -146,7 +187,7 @@ class Yaml(click.ParamType[Any]):
         """`value` as the field takes it; pydantic says later whether it is right."""
         import yaml
 
-        if not isinstance(value, str) or (str in self.kinds and not value.startswith(("[", "{")) and value != "null"):
+        if not isinstance(value, str) or value in self.kinds or (str in self.kinds and not self._is_structure(value)):
             return value
         try:
             found = yaml.safe_load(value)
@@ -154,6 +195,12 @@ class Yaml(click.ParamType[Any]):
             self.fail(f"`{value}` is no YAML", param, ctx)
         listed = tuple in self.kinds and not isinstance(found, list | dict)
         return [yaml.safe_load(one) for one in value.split(",")] if listed else found
+
+    def _is_structure(self, value: str) -> bool:
+        """Whether a value of a field that takes text is meant as something else."""
+        plain = (bool, int, float, str, type(None))
+        nests = any(kind in (tuple, dict) or (isinstance(kind, type) and kind not in plain) for kind in self.kinds)
+        return value == "null" or (nests and value.startswith(("[", "{")))
 
 
 def of_fields(model: type[BaseModel], names: Iterable[str]) -> list[click.Option]:
@@ -167,7 +214,9 @@ def of_fields(model: type[BaseModel], names: Iterable[str]) -> list[click.Option
         shown = "" if default in (None, (), {}, "") or info.is_required() else f"  [default: {_written(default)}]"
         flag_value = "true" if bool in kinds else None  # so that --use-peft is short for --use-peft true
         declared = [f"--{name.replace('_', '-')}", name]
-        made.append(click.Option(declared, type=Yaml(kinds), help=about.get(name, "") + shown, is_flag=False, flag_value=flag_value))
+        made.append(
+            click.Option(declared, type=Yaml(kinds, (model, name)), help=about.get(name, "") + shown, is_flag=False, flag_value=flag_value)
+        )
     return made
 
 

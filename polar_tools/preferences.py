@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 ANSWERS = ("chosen", "rejected")
 COLUMNS = (("prompt", *ANSWERS), ANSWERS)
 WITH_PICTURES = (("prompt", *ANSWERS, "images"), (*ANSWERS, "images"))
-OPENING = "opening"
-"""A column that `limited` takes away again: how many tokens the tokenizer begins texts with."""
 
 
 class Lengths(Frozen):
@@ -218,13 +216,13 @@ def check(config: Any, processor: Any, row: conversations.Row, example: marks.Ex
 def with_opening(config: Lengths, tokenizer: "PreTrainedTokenizerBase", examples: list[marks.Example]) -> list[marks.Example]:
     """`examples` as `limited` wants them: it is to leave alone what the tokenizer begins texts with."""
     size = len(marks.marks(tokenizer).opening)
-    return [{**example, OPENING: [size]} for example in examples] if config.max_prompt_length else examples
+    return [{**example, marks.OPENING: [size]} for example in examples] if config.max_prompt_length else examples
 
 
 def limited(config: Lengths, example: marks.Example) -> marks.Example:
     """`example` with prompts and answers within their own limits: a prompt loses its beginning, an answer its end."""
-    size = example.get(OPENING, [0])[0]
-    limited = {name: value for name, value in example.items() if name != OPENING}
+    size = example.get(marks.OPENING, [0])[0]
+    limited = {name: value for name, value in example.items() if name != marks.OPENING}
     for one in marks.sequences(limited):
         if one.labels is not None:
             places = _places(config, one.labels, size)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from pydantic.json_schema import GenerateJsonSchema
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pydantic_core.core_schema import DictSchema, ModelSchema
 
 from polar_tools import discovery
@@ -20,6 +21,8 @@ from polar_tools.metrics import base as metrics
 from polar_tools.trackers import base as trackers
 
 JsonSchema = dict[str, Any]
+DRAFT = "http://json-schema.org/draft-07/schema#"
+"""The newest draft that yaml-language-server knew for most of its life."""
 
 CHOICES: dict[str, tuple[str, str, type[Frozen]]] = {
     "experiments": ("methods", "method", Experiment),
@@ -45,7 +48,8 @@ class _Described(GenerateJsonSchema):
 
     def model_schema(self, schema: ModelSchema) -> JsonSchema:
         made: JsonSchema = super().model_schema(schema)
-        for name, text in documentation(schema["cls"]).items():
+        cls: type[BaseModel] = schema["cls"]
+        for name, text in documentation(cls).items():
             made["properties"][name]["description"] = " ".join(text.split())
         return made
 
@@ -58,8 +62,16 @@ class _Described(GenerateJsonSchema):
 
 
 def json_schema() -> JsonSchema:
-    """The JSON schema of a config file; it keeps to draft 7, the newest that yaml-language-server knew for most of its life."""
-    return {"$schema": "http://json-schema.org/draft-07/schema#", **Config.model_json_schema(schema_generator=_Described)}
+    """The JSON schema of a config file."""
+    return {"$schema": DRAFT, **Config.model_json_schema(schema_generator=_Described)}
+
+
+def definitions(parts: Sequence[type[BaseModel]]) -> tuple[dict[type[BaseModel], str], JsonSchema]:
+    """The JSON schemas of parts of the config as `$defs`, and where the schema of each stands in them."""
+    for part in parts:
+        part.model_rebuild()
+    places, whole = models_json_schema([(part, "validation") for part in parts], schema_generator=_Described)
+    return {part: places[part, "validation"]["$ref"] for part in parts}, {"$defs": whole["$defs"]}
 
 
 def config_schema() -> str:

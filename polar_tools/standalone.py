@@ -111,7 +111,8 @@ def _is_object(told: Mapping[str, Any], name: str) -> bool:
 def option_fields(method: str | None) -> dict[str, dict[str, type[Frozen]]]:
     """Group -> field -> the part of the config that has it: what `train` takes besides its own arguments, of one method or of all."""
     names = discovery.names("methods") if method is None else (discovery.aliases("methods").get(method, method),)
-    shared: dict[str, type[Frozen]] = {name: Experiment for name in Experiment.model_fields if name not in OWN}
+    owner: type[Frozen] = Experiment if method is None else discovery.load("methods", names[0]).Config  # which has its own defaults
+    shared: dict[str, type[Frozen]] = {name: owner for name in Experiment.model_fields if name not in OWN}
     groups: dict[str, dict[str, type[Frozen]]] = {
         "Model": dict.fromkeys(MODEL_FIELDS, Model),
         "Data": dict.fromkeys(DATASET_FIELDS, Dataset),
@@ -121,6 +122,18 @@ def option_fields(method: str | None) -> dict[str, dict[str, type[Frozen]]]:
         config: type[Frozen] = discovery.load("methods", name).Config
         groups[name] = {field: config for field in config.model_fields if field not in Experiment.model_fields}
     return groups
+
+
+def check(method: str, fields: Mapping[str, Any]) -> None:
+    """Raise ConfigError where `train` would refuse these fields whatever the model and the data are; nothing is looked at."""
+    owners = {field: owner for group in option_fields(method).values() for field, owner in group.items()}
+    parts: dict[type[Frozen], dict[str, Any]] = {Model: {"source": "file://model"}, Dataset: {"source": "file://data"}}
+    kind = discovery.load("methods", discovery.aliases("methods").get(method, method)).Config
+    experiment = {"method": kind.__module__.rpartition(".")[2], "model": "model", "dataset": "data"}
+    for name, value in fields.items():
+        parts.get(owners[name], experiment)[name] = value
+    for part, told in (*parts.items(), (kind, experiment)):
+        configs.parse(told, "arguments", part)
 
 
 def _config(model: str, train: str, evaluation: str | None, method: str, fields: Mapping[str, Any]) -> dict[str, Any]:

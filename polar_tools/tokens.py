@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from polar_tools import datasets, measures
 from polar_tools.artifact import canonical, put, read_json, sha256_of
-from polar_tools.marks import IDS, IGNORED, LABELS, Example, sequences
+from polar_tools.marks import IDS, IGNORED, LABELS, OPENING, Example, sequences
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +70,8 @@ def tables(rendered: Sequence[Example], kept: Sequence[Example | None]) -> tuple
     import pyarrow as pa
 
     examples = [example for example in kept if example is not None]
-    columns = {name: _flat([example[name] for example in examples], _kind(name, rendered)) for name in rendered[0]}
+    names = [name for name in rendered[0] if name != OPENING]
+    columns = {name: _flat([example[name] for example in examples], _kind(name, rendered)) for name in names}
     ids, masks = _endings(columns, IDS), _endings(columns, LABELS)
     stays = np.array([example is not None for example in kept], dtype=bool)
     figures: dict[str, Int32s] = {name: np.zeros(len(kept), np.int32) for name in MEASURED}

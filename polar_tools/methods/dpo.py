@@ -32,6 +32,7 @@ _LossType = Literal[
     "sft",
     "sigmoid_norm",
 ]
+_LossTypes = Annotated[tuple[_LossType, ...], Field(min_length=1)]
 
 
 def _listed(value: Any) -> Any:
@@ -42,9 +43,7 @@ class Config(preferences.Lengths, preferences.Referenced, conversations.Fields, 
     """Fields of `dpo`."""
 
     method: Literal["dpo"] = "dpo"
-    loss_type: Annotated[
-        tuple[_LossType, ...], BeforeValidator(_listed, json_schema_input_type=_LossType | tuple[_LossType, ...]), Field(min_length=1)
-    ] = ("sigmoid",)
+    loss_type: Annotated[_LossTypes, BeforeValidator(_listed, json_schema_input_type=_LossType | _LossTypes)] = ("sigmoid",)
     """One loss by trl's name, or a list of which the weighted sum is taken."""
     loss_weights: tuple[NonNegativeFloat, ...] | None = None
     """A weight for each of `loss_type`; all are 1 where it is not given."""

@@ -11,7 +11,7 @@ from datasets import Dataset
 from pydantic import ValidationError
 from transformers import AutoTokenizer
 
-from polar_tools import conversations, marks, measuring, modeling
+from polar_tools import conversations, marks, measuring, modeling, tokens
 from polar_tools.errors import ConfigError, DataError
 from polar_tools.methods import base, dpo, kto, orpo, reward
 from polar_tools.metrics import desirable_auc, margin, preference_accuracy
@@ -291,6 +291,9 @@ def test_prompts_lose_their_beginning_and_answers_their_end() -> None:
     assert cut["chosen_input_ids"] == [whole["chosen_input_ids"][0], *whole["chosen_input_ids"][start - 3 : start + 5]]
     assert cut["chosen_labels"] == [marks.IGNORED] * 4 + whole["chosen_labels"][start : start + 5]
     assert set(cut) == set(whole)
+    config = dpo.Config(model="m", dataset="d", **fields)
+    kept, _ = tokens.tables(dpo.render(config, tokenizer, {}, [row]), [cut])
+    assert kept.to_pylist() == [cut], "what tokenize writes"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from polar_tools.conversions.autotrain.given import FIELDS, Given
 from polar_tools.conversions.autotrain.names import dashed
-from polar_tools.conversions.base import DATA, EVALUATION, MODEL
+from polar_tools.conversions.base import DATA, EVALUATION, MODEL, places
 from polar_tools.errors import UserError
 
 SUFFIXES = (".csv", ".jsonl")
@@ -24,7 +24,10 @@ OF_DATA = f"datasets.{DATA}"
 def put_model(given: Given) -> None:
     """The model: a folder, or a repository of the Hub."""
     given.draft.put(
-        f"models.{MODEL}.source", located(given["model"], "model"), "model" if given.said("model") else "", _default(given, "model")
+        f"models.{MODEL}.source",
+        places.located(str(given["model"]), "model"),
+        "model" if given.said("model") else "",
+        _default(given, "model"),
     )
     given.link(f"{FIELDS}.model", MODEL)
     given.draft.note(
@@ -33,18 +36,6 @@ def put_model(given: Given) -> None:
         (f"{FIELDS}.trust_remote_code",),
         "stays false, where AutoTrain runs whatever code comes with a model or a dataset",
     )
-
-
-def located(place: str, kind: str) -> str:
-    """A file or folder of this machine, or a repository of the Hub, as a URI. Raises UserError for what is neither."""
-    place = str(place)
-    if "://" in place:
-        return place
-    if Path(place).expanduser().exists():
-        return f"file://{Path(place).expanduser().as_posix()}"
-    if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", place) and not place.startswith("."):
-        return f"hf://{'datasets/' if kind == 'dataset' else ''}{place}"
-    raise UserError(f"there is no {place} here, and it is no repository of the Hub (ORG/NAME) either")
 
 
 def _default(given: Given, name: str) -> str:
@@ -63,12 +54,12 @@ def put_rows(given: Given, columns: Mapping[str, str]) -> bool:
         if valid is not None:
             draft.put(f"{OF_DATA}.test_source", f"file://{_beside(file, str(valid)).as_posix()}", "valid_split")
     else:
-        draft.put(f"{OF_DATA}.source", located(path, "dataset"), told, _default(given, "data_path"))
+        draft.put(f"{OF_DATA}.source", places.located(path, "dataset"), told, _default(given, "data_path"))
         _put_split(given, path, "train", "train_split")
         if valid is not None:
             _put_split(given, path, "test", "valid_split")
     if valid is None:
-        given.unread(["valid_split"], "nothing is held out")
+        given.unread(["valid_split"], "it names no split")
     given.link(f"{FIELDS}.dataset", DATA)
     _put_columns(given, columns, file)
     return valid is not None
@@ -92,8 +83,8 @@ def _beside(train: Path, split: str) -> Path:
 def _put_split(given: Given, path: str, part: str, name: str) -> None:
     """A split by its word in the files' names, behind CONFIG: where it is one of a configuration of the dataset."""
     config, _, split = str(given[name]).rpartition(":")
-    if "[" in split:
-        raise UserError(f"{dashed(name)}: `{split}` is a slice of a split; write the rows that you mean into a file of their own")
+    if "[" in str(given[name]):
+        raise UserError(f"{dashed(name)}: `{given[name]}` is a slice of a split; write the rows that you mean into a file of their own")
     if config:
         given.put(f"{OF_DATA}.{part}_data_dir", name, config, "configurations are folders of the repository")
     if not given.said(name) and not _has_splits(Path(path).expanduser(), split):
@@ -116,9 +107,7 @@ def _put_columns(given: Given, columns: Mapping[str, str], file: Path | None) ->
     listed = [ours for ours in texts if given["chat_template"] is not None and _is_text(file, given[columns[ours]])]
     if listed:
         given.draft.put(f"{OF_DATA}.json_columns", listed, "", "their messages are text in this file, which AutoTrain reads as a list too")
-    given.draft.put(
-        f"{OF_DATA}.filters", ["missing"], "", "rows without a value are left out, and counted; AutoTrain trains on them", "safer"
-    )
+    given.draft.put(f"{OF_DATA}.filters", ["missing"], "", "rows without a value are left out, and counted", "safer")
 
 
 def _is_text(file: Path | None, column: str) -> bool:
@@ -134,7 +123,7 @@ def _is_text(file: Path | None, column: str) -> bool:
 
 
 def put_evaluation(given: Given, metrics: Sequence[str] = ()) -> None:
-    """Rows held out are measured before and after, and looked at while training, as `eval_strategy` says; `metrics` if not the method's."""
+    """What is held out is measured, by `metrics` if not the method's, and looked at while training as `eval_strategy` says."""
     draft, strategy = given.draft, given["eval_strategy"]
     draft.put(f"evaluations.{EVALUATION}.dataset", DATA, "", "the untouched and the trained model are measured on the rows held out")
     given.link(f"{FIELDS}.evaluations", [EVALUATION])

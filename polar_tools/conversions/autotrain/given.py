@@ -26,8 +26,9 @@ class Given:
         self._ours = discovery.load("methods", method).Config.model_fields
 
     def __getitem__(self, name: str) -> Any:
-        value = self.arguments.get(name, self.defaults.get(name))
-        return nothing(value) if name in OPTIONAL else value
+        default = self.defaults.get(name)
+        value = self.arguments.get(name, default)
+        return nothing(value) if name in OPTIONAL else _number(value, default)
 
     def said(self, name: str) -> bool:
         """Whether the person said it."""
@@ -64,3 +65,13 @@ class Given:
         if isinstance(value, bool) or not isinstance(value, int):
             raise UserError(f"{dashed(name)}: `{value}` is no whole number")
         return value
+
+
+def _number(value: Any, default: Any) -> Any:
+    """`value`, or the number that a text is where one is wanted: YAML takes `3e-5` for text, and AutoTrain for a number."""
+    if isinstance(value, str) and isinstance(default, int | float) and not isinstance(default, bool):
+        try:
+            return float(value) if isinstance(default, float) else int(value)
+        except ValueError:
+            return value
+    return value

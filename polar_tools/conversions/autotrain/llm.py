@@ -8,7 +8,7 @@ from typing import Any
 from polar_tools.conversions.autotrain import adapter, data, training
 from polar_tools.conversions.autotrain.given import FIELDS, Given
 from polar_tools.conversions.autotrain.names import LLM, dashed
-from polar_tools.conversions.base import Draft
+from polar_tools.conversions.base import Draft, places
 from polar_tools.errors import UserError
 from polar_tools.fields import did_you_mean
 
@@ -19,6 +19,8 @@ BLOCK = 1024
 """Tokens, where nothing is said."""
 OF_TEXT = ("loss", "token_accuracy")
 """What can be measured of `sft` on plain text."""
+LENGTHS = {"causal_lm": "block_size", "sft": "packing_length"}
+"""Method -> the field that `block_size` is there, if not `max_length`."""
 COMPARING = ("dpo", "orpo", "reward")
 
 
@@ -29,7 +31,10 @@ def convert(arguments: Mapping[str, Any], draft: Draft) -> None:
     method = "sft" if trainer in ("default", "generic") and template else TRAINERS[trainer]
     given = Given(arguments, LLM, draft, method)
     draft.put(f"{FIELDS}.method", method, says, "" if says else "AutoTrain's default of --trainer")
-    _note_aliases(given, says)
+    if given.said("task") and says != "task":
+        draft.note("became", "task", (f"{FIELDS}.method",))
+    if method != TRAINERS[trainer]:
+        draft.note("became", "chat_template", (f"{FIELDS}.method",), "AutoTrain's default trainer with a template trains on dialogues")
     data.put_model(given)
     held_out = data.put_rows(given, _columns(given, trainer, template))
     _put_template(given, trainer, template)
@@ -44,6 +49,9 @@ def convert(arguments: Mapping[str, Any], draft: Draft) -> None:
         draft.note("safer", "", (f"{FIELDS}.eval_datasets",), why)
     else:
         given.unread(["eval_strategy"], "nothing is held out, so there is nothing to look at; AutoTrain does nothing with it either")
+        if not given.said("save_strategy"):
+            text = "a checkpoint each epoch, so that a training that was interrupted goes on; AutoTrain keeps none"
+            draft.note("safer", "", (f"{FIELDS}.save_strategy",), text)
         draft.note("chosen", "", ("evaluations",), "nothing is held out, as in AutoTrain: give it a --valid-split, and it is measured")
 
 
@@ -57,11 +65,6 @@ def _trainer(arguments: Mapping[str, Any]) -> tuple[str, str]:
             f"--trainer: AutoTrain has no trainer `{trainer}`{did_you_mean(trainer, [*TRAINERS])}; it has {', '.join(TRAINERS)}"
         )
     return trainer, says
-
-
-def _note_aliases(given: Given, says: str) -> None:
-    if given.said("task") and says != "task":
-        given.draft.note("became", "task", (f"{FIELDS}.method",), "")
 
 
 def _template(arguments: Mapping[str, Any]) -> str | None:
@@ -116,6 +119,8 @@ def _put_lengths(given: Given, method: str) -> None:
     """How long blocks or rows are; `model_max_length` bounds them, as in AutoTrain."""
     size, bound = _block(given), int(given.number("model_max_length"))
     block, short = min(size, bound), "--model-max-length bounds it" if size > bound else ""
+    if short and given.said("model_max_length"):
+        given.draft.note("became", "model_max_length", (f"{FIELDS}.{LENGTHS.get(method, 'max_length')}",), "it bounds --block-size")
     if method == "causal_lm":
         given.field("block_size", "block_size", block, short)
     elif method == "sft":
@@ -182,5 +187,5 @@ def _put_reference(given: Given, method: str) -> None:
     if given["model_ref"] is None or given["peft"]:
         given.unread(["model_ref"], "with --peft, and without it, the reference is the untouched model, as in AutoTrain")
         return
-    given.put("models.reference.source", "model_ref", data.located(given["model_ref"], "model"))
+    given.put("models.reference.source", "model_ref", places.located(str(given["model_ref"])))
     given.field("ref_model", "model_ref", "reference")

@@ -39,7 +39,8 @@ def put(given: Given) -> None:
     _put_precision(given)
     _put_batches(given)
     _put_logging(given)
-    _put_checkpoints(given)
+    if given.said("save_strategy"):
+        given.field("save_strategy", "save_strategy")
     _put_hub(given, project)
 
 
@@ -81,15 +82,6 @@ def _put_logging(given: Given) -> None:
         given.put("run.trackers", "log", [OF_LOG[log]])
     else:
         raise UserError(f"--log: AutoTrain knows none, wandb and tensorboard, not `{log}`; trackers here: docs/track.md")
-
-
-def _put_checkpoints(given: Given) -> None:
-    """Where nothing is held out AutoTrain keeps none; 0.6 had a parameter for it."""
-    if given.said("save_strategy"):
-        given.field("save_strategy", "save_strategy")
-    elif given["valid_split"] is None and given["eval_strategy"] != "no":
-        text = "a checkpoint each epoch, so that a training that was interrupted goes on; AutoTrain keeps none"
-        given.draft.note("safer", "", (f"{FIELDS}.save_strategy",), text)
 
 
 def _put_hub(given: Given, project: str) -> None:
