@@ -123,7 +123,8 @@ IDLE: dict[str, Rule] = {
     "inference.batch_size": Dropped("rows are written so many at a time as memory allows; it changes no text"),
     "inference.remove_tokens": Dropped("special tokens never stand in a text that is written"),
     **{f"inference.{name}": Dropped("predictions lie beside each evaluation's report") for name in WRITING_IDLE[2:]},
-    "wandb_api_key": Dropped("is read from the environment"),
+    "report_to": Dropped("the section wandb says whether Weights & Biases is told"),
+    "run_name": Dropped("wandb.name, or else experiment.name, is what a run is called"),
 }
 
 
@@ -155,17 +156,22 @@ def _material(said: Mapping[str, Any], draft: Draft) -> None:
     if folder is None and "train_file" not in said:
         raise UserError("general.data_path is missing: name the folder with train.csv and dev.csv")
     if folder is not None and not Path(train).is_file():
-        draft.put(f"{DATA_AT}.source", places.located(str(folder), "dataset"), "data_path")
+        draft.put(f"{DATA_AT}.source", _file(str(folder)), "data_path")
         _put(draft, said, "train_file", "train_data", train)
         _put(draft, said, "dev_file", "test_data", dev)
     else:
         draft.drop(said, ["data_path"], "the files are named with their folders")
-        draft.put(f"{DATA_AT}.source", places.located(train, "dataset"), "train_file")
-        draft.put(f"{DATA_AT}.test_source", places.located(dev, "dataset"), "dev_file" if "dev_file" in said else "")
+        draft.put(f"{DATA_AT}.source", _file(train), "train_file")
+        draft.put(f"{DATA_AT}.test_source", _file(dev), "dev_file" if "dev_file" in said else "")
     draft.put(f"{TRAINING_AT}.dataset", DATA, text="the rows above")
     for name, role, column in (("dialogue_column", "document", "dialogue"), ("summary_column", "summary", "summary")):
         draft.put(f"{DATA_AT}.columns.{role}", said.get(name, column), *((name,) if name in said else ("", "DialogSum's column")))
     draft.apply(said, {"prefix": To(f"{TRAINING_AT}.source_prefix")})
+
+
+def _file(path: str) -> str:
+    """A path of this machine as a URI, whether it is there yet or not."""
+    return path if "://" in path else f"file://{Path(path)}"
 
 
 def _put(draft: Draft, said: Mapping[str, Any], name: str, field: str, file: str) -> None:

@@ -63,7 +63,10 @@ def _length(said: Mapping[str, Any], draft: Draft, method: str) -> None:
         return
     name, text = ("tokenizer_max_len", "rows are cut there") if "tokenizer_max_len" in said else ("", "POLAR Trainer's default")
     draft.put(f"{TRAINING_AT}.max_length", longest, name, text)
-    draft.put(f"{TRAINING_AT}.on_too_long", "cut_right", text="as POLAR Trainer has it; `fail` would name the rows that are too long")
+    if method in ("ppo", "grpo"):  # only prompts are given to the model, and what makes it answer stands at their end
+        draft.put(f"{TRAINING_AT}.on_too_long", "cut_left", text="of a prompt the end counts; `fail` would name those that are too long")
+    else:
+        draft.put(f"{TRAINING_AT}.on_too_long", "cut_right", text="as POLAR Trainer has it; `fail` would name the rows that are too long")
     if method not in ("sentence_transformer", "cross_encoder"):  # they save the length at which they cut
         draft.put(f"{TRAINING_AT}.tokenizer_max_len", longest, name)
     if method == "dpo":
