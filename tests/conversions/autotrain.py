@@ -70,7 +70,7 @@ PARAMETERS: dict[str, Any] = {
     "sentence3_column": "three",
 }
 SAMPLES = {spelling: PARAMETERS[meant] for spelling, meant in autotrain.NAMES.items()}
-SECRETS = {name: "hf_canary-of-autotrain" for name in ("token", "hub.token", "params.token")}
+SECRETS = dict.fromkeys(("token", "hub.token", "params.token"), "hf_canary-of-autotrain")
 BASE = {"model": "org/model", "data_path": "org/rows"}
 TASKS = {
     **dict.fromkeys(("max_seq_length", "target_column", "early_stopping_patience", "early_stopping_threshold"), "text-classification"),
