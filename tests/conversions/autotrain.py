@@ -72,3 +72,15 @@ PARAMETERS: dict[str, Any] = {
 SAMPLES = {spelling: PARAMETERS[meant] for spelling, meant in autotrain.NAMES.items()}
 OF_OTHER_TASKS = {name: "st:pair" if name.startswith("sentence") else "seq2seq" for name in list(PARAMETERS)[-8:]}
 """Parameters that language models don't have -> a task that has them."""
+SECRETS = {"token": "hf_canaryOfTheToken01"}
+BASE: dict[str, Any] = {"train": True, "model": "org/model", "data_path": "org/rows", "project_name": "mine"}
+PREFERENCES = {"trainer": "dpo", "text_column": "better", "rejected_text_column": "worse", "prompt_text_column": "question"}
+NEEDS: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(("rejected_text_column", "prompt_text_column", "model_ref", "dpo_beta"), PREFERENCES),
+    **{name: {"task": task} for name, task in OF_OTHER_TASKS.items()},
+}
+
+
+def beside(name: str) -> dict[str, Any]:
+    """The arguments with which one can be tried."""
+    return {**BASE, **NEEDS.get(name, {})}

@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from polar_tools.cli import group
 from polar_tools.conversions import polar_trainer
 from polar_tools.conversions.polar_trainer import methods
 from tests.conversions import polar_trainer as polar
+from tests.docs import pages
 from tests.reached import at, converted, what_became
 from tests.tiny import REPOSITORY, inside
 
@@ -121,6 +124,20 @@ def test_what_makes_no_sense_is_said_with_what_to_do(words: list[str], says: str
 
 def test_the_page_has_the_table_of_methods() -> None:
     assert methods.table() in (REPOSITORY / "docs/convert.md").read_text(encoding="utf-8")
+
+
+def test_the_commands_of_the_page_do_what_it_says(here: Path) -> None:
+    for name, file in {"trainer.env": "polar_trainer.env", "base.yaml": MODEL_TRAINER[0], "experiment.yaml": MODEL_TRAINER[1]}.items():
+        shutil.copyfile(FILES / file, here / name)
+    (here / "config").mkdir()
+    typed = [command.text for command in pages.commands("docs/convert.md") if "--run" not in command.text]
+    assert len(typed) == 3
+    for command in typed:
+        words, _, target = command.partition(" > ")
+        done = inside(*shlex.split(words)[1:], cwd=here)
+        assert done.returncode == 0, done.stderr
+        assert target or "--to" in words or done.stdout.startswith("# yaml-language-server: $schema=")
+    assert (here / "config/config.yaml").is_file()
 
 
 def test_later_files_count_more_and_references_are_filled_in(here: Path) -> None:
