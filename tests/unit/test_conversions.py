@@ -22,6 +22,7 @@ from tests.tiny import REPOSITORY, inside
 FILES = REPOSITORY / "tests/foreign"
 TABLES = ("polar_trainer", "model_trainer", "g3moe")
 MODEL_TRAINER = [str(FILES / "model_trainer" / name) for name in ("base.yaml", "experiment.yaml")]
+PAIRS = [(spellings, [*trainers.items()]) for spellings, trainers in methods.PAIRS.items()]
 REALISTIC = {
     "polar_trainer.env": [str(FILES / "polar_trainer.env")],
     "polar_trainer.py": [str(FILES / "polar_trainer.py")],
@@ -110,6 +111,10 @@ def test_what_polar_trainer_says_and_what_it_does_by_itself() -> None:
         (["--training_method", "clss"], "has no training_method `clss`, did you mean `cls`?"),
         (["--training_method", "clm", "--use_grpotrainer", "true"], "dataset_sub_column: what a model writes must be judged"),
         (["--training_method", "st", "--st_loss_func", "TripletLos"], "did you mean `TripletLoss`?"),
+        (
+            ["--training_method", "st", "--dataset_main_column", "a", "--dataset_sub_column", "b"],
+            "dataset_minor_column: sentence1, sentence2",
+        ),
         (["--model_load_method", "minioo"], "did you mean `minio`?"),
         (["--use_deepspeed", "true", "--ds_preset", "zero-4"], "there are zero-1, zero-2 and zero-3"),
         (["--test_data", "org/d"], "nothing would be held out: name its test_data_split"),
@@ -147,6 +152,21 @@ def test_later_files_count_more_and_references_are_filled_in(here: Path) -> None
     training = found["config"]["experiments"]["training"]
     assert (training["num_train_epochs"], training["per_device_train_batch_size"], training["learning_rate"]) == (5, 2, 1e-4)
     assert at(found["config"], "models.model.source") == "hf://org/one"
+
+
+@pytest.mark.parametrize(("spellings", "trainer", "method"), [(one, trainer, method) for one, all in PAIRS for trainer, method in all])
+def test_every_pair_of_method_and_trainer_is_a_config(spellings: tuple[str, ...], trainer: str, method: str, here: Path) -> None:
+    flags = {flag: True for flag, name in methods.TRAINERS.items() if name == trainer}
+    rows = {"per_device_train_batch_size": 8, "dataset_main_column": "one", "dataset_sub_column": "two", "dataset_minor_column": "three"}
+    for spelling in spellings:
+        found = converted({**polar.BASE, "training_method": spelling, **flags, **rows}, "polar_trainer", here)
+        assert found["config"]["experiments"]["training"]["method"] == method
+
+
+def test_float16_is_left_out_where_there_is_no_gpu() -> None:
+    found = convert(*MODEL_TRAINER, "--training.fp16", "true")
+    assert found["config"]["experiments"]["training"]["fp16"] is False
+    assert [note["kind"] for note in found["notes"] if note["name"] == "training.fp16"] == ["safer"]
 
 
 def test_g3moe_is_fitted_to_a_machine_without_gpus() -> None:
