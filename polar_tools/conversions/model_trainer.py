@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from polar_tools import hardware
 from polar_tools.conversions.base import (
     DATA,
     DATA_AT,
@@ -156,6 +157,7 @@ def _material(said: Mapping[str, Any], draft: Draft) -> None:
     if folder is None and "train_file" not in said:
         raise UserError("general.data_path is missing: name the folder with train.csv and dev.csv")
     if folder is not None and not Path(train).is_file():
+        train, dev = (file.removeprefix(f"{str(folder).rstrip('/')}/") for file in (train, dev))
         draft.put(f"{DATA_AT}.source", _file(str(folder)), "data_path")
         _put(draft, said, "train_file", "train_data", train)
         _put(draft, said, "dev_file", "test_data", dev)
@@ -194,18 +196,30 @@ def _training(said: Mapping[str, Any], draft: Draft) -> None:
         for name in ("load_best_model_at_end", "metric_for_best_model"):
             del chosen[name]
     told = {**chosen, **said}
+    gpus = _gpus(said, draft)
+    if told.get("fp16") and not gpus:
+        del told["fp16"]
+        draft.put(f"{TRAINING_AT}.fp16", False, "fp16", "there is no GPU here, and float16 is for GPUs only", "safer")
     best = told.get("metric_for_best_model")
     if str(best).removeprefix("eval_") == "rouge_sum":
         told["metric_for_best_model"] = SUM
     before = len(draft.notes)
     trainer_arguments.apply(told, draft, test_rows=True)
     draft.notes[before:] = [_explained(note, said) for note in draft.notes[before:]]
-    draft.apply(said, {"gpus": To(f"{TRAINING_AT}.gpus")})
     if "eval_datasets" in draft.config["experiments"][EXPERIMENT]:
         _writing_meanwhile(said, draft)
     else:
         names = ("predict_with_generate", "generation_max_length", "generation_num_beams")
         draft.drop(said, names, "nothing is looked at while training")
+
+
+def _gpus(said: Mapping[str, Any], draft: Draft) -> int:
+    """How many GPUs: one, where there are any and nothing is said."""
+    if "gpus" in said:
+        draft.put(f"{TRAINING_AT}.gpus", said["gpus"], "gpus")
+    else:
+        draft.put(f"{TRAINING_AT}.gpus", min(1, hardware.gpus()), text="one, where this machine has any")
+    return int(draft.config["experiments"][EXPERIMENT]["gpus"])
 
 
 def _explained(note: Any, said: Mapping[str, Any]) -> Any:

@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,14 @@ from polar_tools.cli import group
 from polar_tools.conversions import polar_trainer
 from polar_tools.conversions.polar_trainer import methods
 from tests.conversions import polar_trainer as polar
+from tests.docs import pages
 from tests.reached import at, converted, what_became
 from tests.tiny import REPOSITORY, inside
 
 FILES = REPOSITORY / "tests/foreign"
 TABLES = ("polar_trainer", "model_trainer", "g3moe")
 MODEL_TRAINER = [str(FILES / "model_trainer" / name) for name in ("base.yaml", "experiment.yaml")]
+PAIRS = [(spellings, [*trainers.items()]) for spellings, trainers in methods.PAIRS.items()]
 REALISTIC = {
     "polar_trainer.env": [str(FILES / "polar_trainer.env")],
     "polar_trainer.py": [str(FILES / "polar_trainer.py")],
@@ -107,6 +111,10 @@ def test_what_polar_trainer_says_and_what_it_does_by_itself() -> None:
         (["--training_method", "clss"], "has no training_method `clss`, did you mean `cls`?"),
         (["--training_method", "clm", "--use_grpotrainer", "true"], "dataset_sub_column: what a model writes must be judged"),
         (["--training_method", "st", "--st_loss_func", "TripletLos"], "did you mean `TripletLoss`?"),
+        (
+            ["--training_method", "st", "--dataset_main_column", "a", "--dataset_sub_column", "b"],
+            "dataset_minor_column: sentence1, sentence2",
+        ),
         (["--model_load_method", "minioo"], "did you mean `minio`?"),
         (["--use_deepspeed", "true", "--ds_preset", "zero-4"], "there are zero-1, zero-2 and zero-3"),
         (["--test_data", "org/d"], "nothing would be held out: name its test_data_split"),
@@ -123,6 +131,20 @@ def test_the_page_has_the_table_of_methods() -> None:
     assert methods.table() in (REPOSITORY / "docs/convert.md").read_text(encoding="utf-8")
 
 
+def test_the_commands_of_the_page_do_what_it_says(here: Path) -> None:
+    for name, file in {"trainer.env": "polar_trainer.env", "base.yaml": MODEL_TRAINER[0], "experiment.yaml": MODEL_TRAINER[1]}.items():
+        shutil.copyfile(FILES / file, here / name)
+    (here / "config").mkdir()
+    typed = [command.text for command in pages.commands("docs/convert.md") if "--run" not in command.text]
+    assert len(typed) == 3
+    for command in typed:
+        words, _, target = command.partition(" > ")
+        done = inside(*shlex.split(words)[1:], cwd=here)
+        assert done.returncode == 0, done.stderr
+        assert target or "--to" in words or done.stdout.startswith("# yaml-language-server: $schema=")
+    assert (here / "config/config.yaml").is_file()
+
+
 def test_later_files_count_more_and_references_are_filled_in(here: Path) -> None:
     (here / "one.yaml").write_text("general: {model_name: org/one, data_path: rows}\ntraining: {epochs: 3, batch_size: 2}\n")
     (here / "two.yaml").write_text("training: {epochs: 5}\ngeneral: {output_dir: '${general.data_path}/out'}\ndata: {train_file: a.csv}\n")
@@ -130,6 +152,21 @@ def test_later_files_count_more_and_references_are_filled_in(here: Path) -> None
     training = found["config"]["experiments"]["training"]
     assert (training["num_train_epochs"], training["per_device_train_batch_size"], training["learning_rate"]) == (5, 2, 1e-4)
     assert at(found["config"], "models.model.source") == "hf://org/one"
+
+
+@pytest.mark.parametrize(("spellings", "trainer", "method"), [(one, trainer, method) for one, all in PAIRS for trainer, method in all])
+def test_every_pair_of_method_and_trainer_is_a_config(spellings: tuple[str, ...], trainer: str, method: str, here: Path) -> None:
+    flags = {flag: True for flag, name in methods.TRAINERS.items() if name == trainer}
+    rows = {"per_device_train_batch_size": 8, "dataset_main_column": "one", "dataset_sub_column": "two", "dataset_minor_column": "three"}
+    for spelling in spellings:
+        found = converted({**polar.BASE, "training_method": spelling, **flags, **rows}, "polar_trainer", here)
+        assert found["config"]["experiments"]["training"]["method"] == method
+
+
+def test_float16_is_left_out_where_there_is_no_gpu() -> None:
+    found = convert(*MODEL_TRAINER, "--training.fp16", "true")
+    assert found["config"]["experiments"]["training"]["fp16"] is False
+    assert [note["kind"] for note in found["notes"] if note["name"] == "training.fp16"] == ["safer"]
 
 
 def test_g3moe_is_fitted_to_a_machine_without_gpus() -> None:

@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import re
+import shlex
 import shutil
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -14,10 +16,11 @@ import polar_tools
 from polar_tools import config as configs
 from polar_tools.errors import UserError
 from tests.cases import seq2seq
+from tests.docs import pages
 from tests.tiny import REPOSITORY, inside
 
 FILES = REPOSITORY / "tests/foreign"
-SHORT = ["--max_steps", "2", "--logging_steps", "1"]
+PAGE = "docs/convert.md"
 FLAT: dict[str, Any] = {
     **{"training_method": "cls", "model_name_or_path": "bert", "train_data": "rows.csv", "hugging_face_token": "hf_canaryOfThisRun"},
     **{"dataset_main_column": "answer", "dataset_sub_column": "kind", "train_test_split_ratio": 0.25, "max_steps": 30},
@@ -49,8 +52,14 @@ def here(assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def on_the_page(ending: str) -> list[str]:
+    """The words of the page's command that ends so."""
+    [found] = [command.text for command in pages.commands(PAGE) if command.text.endswith(ending)]
+    return shlex.split(found)[1:]
+
+
 def run(*words: str) -> CompletedProcess[str]:
-    done = inside("convert", *words, "--run", "out", cwd=Path())
+    done = inside(*words[:-1], "out", cwd=Path())
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-2:] == [
         "out/model is the trained model",
@@ -63,11 +72,15 @@ def run(*words: str) -> CompletedProcess[str]:
 
 
 def test_polar_trainers_env_trains_and_evaluates(here: Path) -> None:
-    data = ["--model_name_or_path", "bert", "--train_data", "rows.csv", "--test_data", "", "--train_test_split_ratio", "0.25"]
-    columns = ["--dataset_main_column", "answer", "--dataset_sub_column", "kind", "--num_labels", ""]
-    here_only = ["--use_deepspeed", "false", "--number_gpu", "0", "--bf16", "false", "--push_to_minio", "false", "--mlflow_url", ""]
-    steps = ["--eval_steps", "2", "--save_strategy", "no", "--data_filtering", "false"]
-    words = [str(FILES / "polar_trainer.env"), *data, *columns, *here_only, *steps, *SHORT]
+    data = {"model_name_or_path": "bert", "train_data": "rows.csv", "test_data": "", "train_test_split_ratio": "0.25", "num_labels": ""}
+    columns = {"dataset_main_column": "answer", "dataset_sub_column": "kind", "data_filtering": "False", "bf16": "False"}
+    elsewhere = {"push_to_minio": "False", "mlflow_url": "", "eval_steps": "10", "save_strategy": "no"}
+    text = (FILES / "polar_trainer.env").read_text(encoding="utf-8")
+    for name, value in {**data, **columns, **elsewhere}.items():
+        text, count = re.subn(rf"(?m)^{name}=.*$", f"{name}={value}", text)
+        assert count == 1
+    (here / "trainer.env").write_text(text, encoding="utf-8")
+    words = on_the_page("--run try")
     done = run(*words)
     assert "held_out.accuracy: " in done.stdout and " -> " in done.stdout
     again = run(*words)
@@ -90,7 +103,7 @@ def test_model_trainers_yamls_train_and_choose_by_rouge(here: Path) -> None:
         "0",
     ]
     yamls = [str(FILES / "model_trainer" / name) for name in ("base.yaml", "experiment.yaml")]
-    done = run(*yamls, *model, *shorter, "--wandb.enabled", "false")
+    done = run("convert", *yamls, *model, *shorter, "--wandb.enabled", "false", "--run", "out")
     assert "held_out.rougeL: " in done.stdout
     lines = [json.loads(line) for line in Path("out/results/training/seed42/train/metrics.jsonl").read_text("utf-8").splitlines()]
     looked = [line for line in lines if "eval_held_out_rouge12L_sum" in line]
@@ -100,21 +113,13 @@ def test_model_trainers_yamls_train_and_choose_by_rouge(here: Path) -> None:
         assert line["eval_held_out_rouge12L_sum"] == pytest.approx(sum(parts))
 
 
-def test_g3moes_script_trains_and_evaluates(here: Path) -> None:
-    folder = Path(shutil.copytree(FILES, here / "sft", ignore=shutil.ignore_patterns("autotrain", "model_trainer")))
-    words = [
-        "--model_name_or_path",
-        "llama",
-        "--dataset_name",
-        "rows.csv",
-        "--max_seq_length",
-        "64",
-        "--eval_steps",
-        "2",
-        "--save_steps",
-        "2",
-    ]
-    done = run(str(folder / "run_g3moe.sh"), *words, "--dataloader_num_workers", "0", "--gradient_accumulation_steps", "2", *SHORT)
+def test_g3moes_json_trains_and_evaluates(here: Path) -> None:
+    told = json.loads((FILES / "g3moe.json").read_text(encoding="utf-8"))
+    told["model_config"]["model_name_or_path"] = "llama"
+    told["data_config"] |= {"dataset_name": "rows.csv", "max_seq_length": 64}
+    told["training_config"] |= {"num_train_epochs": 0.5, "eval_steps": 2, "save_steps": 2, "dataloader_num_workers": 0, "report_to": "none"}
+    (here / "g3moe.json").write_text(json.dumps(told), encoding="utf-8")
+    done = run(*on_the_page("--run results-of-g3moe"))
     assert "held_out.rougeL: " in done.stdout
     assert "trust_remote_code -> safer: experiments.training.trust_remote_code" in done.stderr
     assert Path("out/model/adapter_config.json").is_file()
