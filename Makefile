@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --constraint envs/cpu.txt torch=
 # A bundle (`polar-tools bundle`) has the packages beside it, and asks no index for any.
 PACKED := $(wildcard wheels/requirements.txt)
 
-.PHONY: run pull data test test-all test-slurm default-run examples lint format fix pictures bench bench-memory bench-eval bench-slurm clean
+.PHONY: run pull data test test-all test-slurm default-run examples lint format fix docs pictures bench bench-memory bench-eval bench-slurm clean
 
 run: $(VENV)/installed-run  ## the default workflow
 	PATH="$(abspath $(BIN)):$$PATH" snakemake
@@ -36,8 +36,12 @@ test-slurm: $(VENV)/installed-test  ## the workflow on a real Slurm cluster of v
 default-run: $(VENV)/installed-test  ## the default workflow in a clean clone, with what it must reach
 	PATH="$(abspath $(BIN)):$$PATH" pytest -m slow tests/workflow/test_default_run.py
 
-pictures: $(VENV)/installed-test  ## what docs/ shows of the pages, taken of results/report by Chromium
-	PATH="$(abspath $(BIN)):$$PATH" python -m docs.take_pictures results/report docs/pictures
+docs: $(VENV)/installed-test  ## the documentation as a site in build/site, in English and Korean; it opens from the disk
+	PATH="$(abspath $(BIN)):$$PATH" python -m docs.site.building build/site
+
+pictures: $(VENV)/installed-test  ## what docs/ shows of the pages of the default run, taken by Chromium, and the workflow's drawing
+	PATH="$(abspath $(BIN)):$$PATH" python -m docs.draw_workflow . docs/pictures/workflow.svg
+	PATH="$(abspath $(BIN)):$$PATH" python -m docs.take_pictures results docs/pictures
 
 examples: data $(VENV)/installed-test  ## the examples of all shapes and all methods on real models and data; prints before -> after
 	PATH="$(abspath $(BIN)):$$PATH" pytest -m slow tests/contract/test_shape_examples.py
@@ -108,6 +112,6 @@ $(VENV)/installed-pull: $(VENV)/installed-run
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/bin/python pyproject.toml envs/cpu.txt
-	$(INSTALL) ".[run,quantize,optimizers,distributed,korean,harness,dvc,sign,track,archive,dev]"
+	$(INSTALL) ".[run,quantize,optimizers,distributed,korean,harness,dvc,sign,track,archive,docs,dev]"
 	$(BIN)/python -m pip install --quiet --no-deps --constraint envs/cpu.txt mlflow  # the server; 3.17 asks for an older pyarrow than it needs
 	@touch $@ $(VENV)/installed-run $(VENV)/installed-pull

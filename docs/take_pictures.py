@@ -1,6 +1,7 @@
-"""What a report looks like, as a small PNG for the documentation: `make pictures`."""
+"""What the pages of the default run look like, as small PNGs for the documentation: `make pictures`."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -10,21 +11,57 @@ from tests import browser
 SIZE = (1180, 1500)
 COLOURS = 128
 """Few are enough for text and lines, and keep the file small."""
+MARGIN = 12
+"""Pixels around a part of a page."""
 
 
-def take(report: Path, folder: Path) -> Path:
-    """The upper part of the overview in `report`, into `folder`."""
+@dataclass(frozen=True)
+class Shot:
+    """A picture of a page below `results/`: its upper part, or the first element of a CSS selector in which a text stands."""
+
+    page: str
+    selector: str = ""
+    text: str = ""
+
+
+SHOTS = {
+    "report": Shot("report/index.html"),
+    "curves": Shot("report/describe.html", "figure:has(svg)"),
+    "compared": Shot("report/index.html", "section, .card, details", "better than"),
+    "mask": Shot("describe/tokenize/report.html", ".card:has(> .xray)"),
+    "funnel": Shot("datasets/topics/report.html", ".card:has(> table.funnel)"),
+}
+FIND = """
+const found = [...document.querySelectorAll(arguments[0])].filter((one) => one.innerText.includes(arguments[1]));
+const box = found[found.length - 1].compareDocumentPosition(found[0]) & 2 ? found[0] : found[0];
+const place = box.getBoundingClientRect();
+return [place.left + scrollX, place.top + scrollY, place.right + scrollX, place.bottom + scrollY];
+"""
+
+
+def take(results: Path, folder: Path) -> list[Path]:
+    """All SHOTS of the pages in `results`, into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "report.png"
     with browser.opened() as chromium:
-        chromium.open(report / "index.html", SIZE)
-        chromium.picture(file)
+        return [_shot(chromium, results, folder / f"{name}.png", shot) for name, shot in SHOTS.items()]
+
+
+def _shot(chromium: browser.Browser, results: Path, file: Path, shot: Shot) -> Path:
+    chromium.open(results / shot.page, SIZE)
+    chromium.picture(file)
+    left, top, right, bottom = chromium.script(FIND, shot.selector, shot.text) if shot.selector else (MARGIN, MARGIN, *SIZE)
     with Image.open(file) as whole:
-        cut = whole.convert("RGB").crop((0, 0, SIZE[0], min(SIZE[1], whole.height)))
+        part = (
+            max(0, left - MARGIN),
+            max(0, top - MARGIN),
+            min(whole.width, right + MARGIN),
+            min(whole.height, bottom + MARGIN, top + SIZE[1]),
+        )
+        cut = whole.convert("RGB").crop(tuple(round(side) for side in part))
     cut.quantize(COLOURS).save(file, optimize=True)
     return file
 
 
 if __name__ == "__main__":
-    taken = take(Path(sys.argv[1]), Path(sys.argv[2]))
-    print(f"{taken}: {taken.stat().st_size // 1000} kB")
+    for taken in take(Path(sys.argv[1]), Path(sys.argv[2])):
+        print(f"{taken}: {taken.stat().st_size // 1000} kB")
