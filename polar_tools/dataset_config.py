@@ -139,8 +139,8 @@ class Dataset(Source, Prepared):
     columns: dict[str, str] = {}
     """Name a method knows -> column in the files. Only these are kept; empty keeps all."""
     json_columns: tuple[str, ...] = ()
-    """Columns (by the names in `columns`) whose text is JSON, such as messages in a CSV file, or a list as Python writes it; they are parsed
-    before the shape is told."""
+    """Columns (by the names in `columns`) whose text is JSON, such as messages in a CSV file, or a list as Python writes it; they are
+    parsed before the shape is told."""
     dataset_main_column: str | None = None
     """The column of the shape's first role, for who would rather say it so than by `columns`."""
     dataset_sub_column: str | None = None
