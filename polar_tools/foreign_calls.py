@@ -51,18 +51,20 @@ def train(flat: Mapping[str, Any], root: Path) -> dict[str, Any]:
 
 def measured(flat: Mapping[str, Any], root: Path) -> Measured:
     """The model, and the test rows as a training with these arguments would have them, prepared below `root`."""
-    rows = flat.get("test_data") or flat.get("train_data")
-    draft = _draft({"train_data": rows, **{name: value for name, value in flat.items() if value is not None}})
+    draft = _draft(flat if flat.get("train_data") else _all_rows(flat))
     data = one_folder.anchored(draft.config, Path.cwd())
-    section = data["datasets"][DATA]
-    if section.get("source") == section.get("test_source"):
-        section.pop("test_source")
     with foreign_runs.environment(draft):
-        prepared = _prepared(section, root)
+        prepared = _prepared(data["datasets"][DATA], root)
     experiment = data["experiments"][EXPERIMENT]
     known = discovery.load("methods", experiment["method"]).Config.model_fields
     fields = {name: experiment[name] for name in MEASURED if name in experiment and name in known}
     return Measured(data["models"][MODEL]["source"].removeprefix("file://"), prepared, experiment["method"], fields)
+
+
+def _all_rows(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments where there are test data and nothing else: all of their rows count."""
+    renamed = {name.replace("test_data", "train_data"): value for name, value in flat.items() if value is not None}
+    return {**renamed, "train_test_split_ratio": 0}
 
 
 def _prepared(section: Mapping[str, Any], root: Path) -> list[dict[str, Any]]:

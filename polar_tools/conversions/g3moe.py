@@ -34,6 +34,7 @@ DEFAULTS = {
 LORA = {"lora_r": 16, "lora_alpha": 32, "lora_dropout": 0.1}
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 TEST_SIZE, MAX_LENGTH = 0.1, 2048
+PROJECT = "g3moe-sft"
 KERNEL = "flash_attention_2"
 IDLE: dict[str, Rule] = {
     "g3moe_params": Dropped(
@@ -52,6 +53,7 @@ def convert(arguments: Mapping[str, Any], draft: Draft) -> None:
     said = {name: value for name, value in arguments.items() if value not in (None, "")}
     draft.drop(arguments, [name for name in arguments if name not in said], "is empty, and says nothing")
     method = f"{TRAINING_AT}.method"
+    draft.put("project_name", PROJECT, text="as G3MoE calls it")
     draft.put(method, "sft", text="supervised fine-tuning, which G3MoE does by trl's SFTTrainer")
     if "text_only" in said:
         text = "pictures are shown where rows have a column of them"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from polar_tools import hardware
 from polar_tools.conversions.base import (
     DATA,
     DATA_AT,
@@ -123,7 +124,8 @@ IDLE: dict[str, Rule] = {
     "inference.batch_size": Dropped("rows are written so many at a time as memory allows; it changes no text"),
     "inference.remove_tokens": Dropped("special tokens never stand in a text that is written"),
     **{f"inference.{name}": Dropped("predictions lie beside each evaluation's report") for name in WRITING_IDLE[2:]},
-    "wandb_api_key": Dropped("is read from the environment"),
+    "report_to": Dropped("the section wandb says whether Weights & Biases is told"),
+    "run_name": Dropped("wandb.name, or else experiment.name, is what a run is called"),
 }
 
 
@@ -155,17 +157,23 @@ def _material(said: Mapping[str, Any], draft: Draft) -> None:
     if folder is None and "train_file" not in said:
         raise UserError("general.data_path is missing: name the folder with train.csv and dev.csv")
     if folder is not None and not Path(train).is_file():
-        draft.put(f"{DATA_AT}.source", places.located(str(folder), "dataset"), "data_path")
+        train, dev = (file.removeprefix(f"{str(folder).rstrip('/')}/") for file in (train, dev))
+        draft.put(f"{DATA_AT}.source", _file(str(folder)), "data_path")
         _put(draft, said, "train_file", "train_data", train)
         _put(draft, said, "dev_file", "test_data", dev)
     else:
         draft.drop(said, ["data_path"], "the files are named with their folders")
-        draft.put(f"{DATA_AT}.source", places.located(train, "dataset"), "train_file")
-        draft.put(f"{DATA_AT}.test_source", places.located(dev, "dataset"), "dev_file" if "dev_file" in said else "")
+        draft.put(f"{DATA_AT}.source", _file(train), "train_file")
+        draft.put(f"{DATA_AT}.test_source", _file(dev), "dev_file" if "dev_file" in said else "")
     draft.put(f"{TRAINING_AT}.dataset", DATA, text="the rows above")
     for name, role, column in (("dialogue_column", "document", "dialogue"), ("summary_column", "summary", "summary")):
         draft.put(f"{DATA_AT}.columns.{role}", said.get(name, column), *((name,) if name in said else ("", "DialogSum's column")))
     draft.apply(said, {"prefix": To(f"{TRAINING_AT}.source_prefix")})
+
+
+def _file(path: str) -> str:
+    """A path of this machine as a URI, whether it is there yet or not."""
+    return path if "://" in path else f"file://{Path(path)}"
 
 
 def _put(draft: Draft, said: Mapping[str, Any], name: str, field: str, file: str) -> None:
@@ -188,18 +196,30 @@ def _training(said: Mapping[str, Any], draft: Draft) -> None:
         for name in ("load_best_model_at_end", "metric_for_best_model"):
             del chosen[name]
     told = {**chosen, **said}
+    gpus = _gpus(said, draft)
+    if told.get("fp16") and not gpus:
+        del told["fp16"]
+        draft.put(f"{TRAINING_AT}.fp16", False, "fp16", "there is no GPU here, and float16 is for GPUs only", "safer")
     best = told.get("metric_for_best_model")
     if str(best).removeprefix("eval_") == "rouge_sum":
         told["metric_for_best_model"] = SUM
     before = len(draft.notes)
     trainer_arguments.apply(told, draft, test_rows=True)
     draft.notes[before:] = [_explained(note, said) for note in draft.notes[before:]]
-    draft.apply(said, {"gpus": To(f"{TRAINING_AT}.gpus")})
     if "eval_datasets" in draft.config["experiments"][EXPERIMENT]:
         _writing_meanwhile(said, draft)
     else:
         names = ("predict_with_generate", "generation_max_length", "generation_num_beams")
         draft.drop(said, names, "nothing is looked at while training")
+
+
+def _gpus(said: Mapping[str, Any], draft: Draft) -> int:
+    """How many GPUs: one, where there are any and nothing is said."""
+    if "gpus" in said:
+        draft.put(f"{TRAINING_AT}.gpus", said["gpus"], "gpus")
+    else:
+        draft.put(f"{TRAINING_AT}.gpus", min(1, hardware.gpus()), text="one, where this machine has any")
+    return int(draft.config["experiments"][EXPERIMENT]["gpus"])
 
 
 def _explained(note: Any, said: Mapping[str, Any]) -> Any:

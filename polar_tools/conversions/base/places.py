@@ -58,12 +58,8 @@ def store(draft: Draft, name: str, url: str) -> None:
 def tracked(draft: Draft, name: str, url: str) -> None:
     """Have runs be seen on an MLflow server."""
     address, user, password = server(url) if url.startswith(("http://", "https://")) else (url, None, None)
-    draft.put("run.trackers", [*_trackers(draft), {"tracker": "mlflow", "tracking_uri": address}], name)
+    draft.put("run.trackers", [{"tracker": "mlflow", "tracking_uri": address}], name)
     _keep_who(draft, name, {"MLFLOW_TRACKING_USERNAME": user, "MLFLOW_TRACKING_PASSWORD": password})
-
-
-def _trackers(draft: Draft) -> list[dict[str, object]]:
-    return list(draft.config.get("run", {}).get("trackers", []))
 
 
 def _keep_who(draft: Draft, name: str, found: dict[str, str | None]) -> None:

@@ -91,9 +91,10 @@ def trackers(arguments: Mapping[str, Any], draft: Draft, **wandb: Any) -> None:
     names = [name for name in names if name not in ("none", "all")]
     named = {"name": str(arguments["run_name"])} if "run_name" in arguments and names else {}
     settings = {"wandb": wandb}
-    found = [{"tracker": name, **named, **settings.get(name, {})} for name in names]
-    if found:
-        draft.put("run.trackers", found, "report_to")
+    there = draft.config.get("run", {}).get("trackers", [])
+    more = [name for name in names if name not in [one["tracker"] for one in there]]
+    if names:
+        draft.put("run.trackers", [*there, *({"tracker": name, **named, **settings.get(name, {})} for name in more)], "report_to")
     else:
         draft.drop(arguments, ["report_to"], "no tracker is named; `run: {trackers: [...]}` would")
     if named:

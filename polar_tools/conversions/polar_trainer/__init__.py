@@ -22,9 +22,10 @@ ALIASES = {
     "dataset_main_colunm": "dataset_main_column",
     "dataset_sub_colunm": "dataset_sub_column",
     "dataset_minor_colunm": "dataset_minor_column",
+    **dict.fromkeys(("nproc_per_node", "num_gpus"), "number_gpu"),
     **trainer_arguments.OLD_NAMES,
 }
-"""What its train.py calls the arguments that its scripts have under other names."""
+"""What its train.py, and what starts it, call the arguments that its scripts have under other names."""
 NAMES = {**{name: name for name in (*OWN, *trainer_arguments.NAMES)}, **ALIASES}
 NOTHING = ("", None)
 """What its scripts write where they say nothing."""

@@ -133,6 +133,11 @@ def _pairs(said: Mapping[str, Any], draft: Draft, named: list[str], method: str)
     """Put the columns of pairs and triplets by the roles that the loss reads."""
     roles = discovery.load("losses", methods.loss_of(said)).COLUMNS if method == "sentence_transformer" else losses.LABELS
     wanted = next((one for one in roles if len(one) == len(named)), max(roles, key=len))
+    if len(wanted) > len(named):
+        missing = ", ".join(name for name in POSITIONS[: len(wanted)] if name not in said)
+        raise UserError(
+            f"{missing}: {', '.join(wanted)} are what the loss reads; name the column of each, or none where they are called so"
+        )
     if len(wanted) < len(named):
         draft.drop(said, named[len(wanted) :], "the loss reads " + ", ".join(wanted))
     draft.put(f"{DATA_AT}.shape", "none" if "label" in wanted else "auto", text="by the roles in `columns`")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from polar_tools import hardware
 from polar_tools.conversions.base import TRAINING_AT, Draft, Dropped, To, trainer_arguments
 from polar_tools.errors import UserError
 from polar_tools.experiment.distributing import SIZES
@@ -63,15 +64,21 @@ def _length(said: Mapping[str, Any], draft: Draft, method: str) -> None:
         return
     name, text = ("tokenizer_max_len", "rows are cut there") if "tokenizer_max_len" in said else ("", "POLAR Trainer's default")
     draft.put(f"{TRAINING_AT}.max_length", longest, name, text)
-    draft.put(f"{TRAINING_AT}.on_too_long", "cut_right", text="as POLAR Trainer has it; `fail` would name the rows that are too long")
+    if method in ("ppo", "grpo"):  # only prompts are given to the model, and what makes it answer stands at their end
+        draft.put(f"{TRAINING_AT}.on_too_long", "cut_left", text="of a prompt the end counts; `fail` would name those that are too long")
+    else:
+        draft.put(f"{TRAINING_AT}.on_too_long", "cut_right", text="as POLAR Trainer has it; `fail` would name the rows that are too long")
     if method not in ("sentence_transformer", "cross_encoder"):  # they save the length at which they cut
-        draft.put(f"{TRAINING_AT}.tokenizer_max_len", longest, name)
+        draft.put(f"{TRAINING_AT}.tokenizer_max_len", longest, name, "what the saved tokenizer says of itself")
     if method == "dpo":
         draft.put(f"{TRAINING_AT}.max_prompt_length", max(1, longest // 2), text="half of it, as in POLAR Trainer")
 
 
 def _machine(said: Mapping[str, Any], draft: Draft) -> None:
-    draft.apply(said, {"number_gpu": To(f"{TRAINING_AT}.gpus")})
+    if "number_gpu" in said:
+        draft.put(f"{TRAINING_AT}.gpus", said["number_gpu"], "number_gpu")
+    else:
+        draft.put(f"{TRAINING_AT}.gpus", hardware.gpus(), text="those of this machine; number_gpu says how many")
     if said.get("bf16"):
         draft.put(f"{TRAINING_AT}.dtype", "bfloat16", text="`bf16`: POLAR Trainer loads the weights in it too")
     if "flash_attn" not in said:
