@@ -70,6 +70,7 @@ def _rows(folder: Path) -> None:
     _lines(folder / "articles.jsonl", articles)
     _table(folder / "rows.csv", [{"question": row["question"], "answer": row["answer"]} for row in rows])
     _table(folder / "held_out.csv", [{"prompt": f"{row['question']} again", "completion": row["answer"]} for row in rows[:8]])
+    _table(folder / "reviews.csv", [{"text": row["question"], "label": row["kind"]} for row in rows])
     _table(folder / "ratings.csv", [{"text": row["question"], "rating": "1.0", "label": row["kind"]} for row in rows])
     _lines(folder / "test.jsonl", [{"messages": [_turn("user", row["question"]), _turn("assistant", row["answer"])]} for row in rows[:8]])
     _lines(

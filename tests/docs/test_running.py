@@ -5,6 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from tests.docs import pages, place
 
 RUN = [page for page in pages.every() if any(not command.not_run for command in pages.commands(page))]
 EXPECTED = re.compile(r"<!-- exit status: (\d+) -->")
+INIT = re.compile(r"^polar-tools init (?!.*--model)")
+"""It proposes a model of a Hub, for which a tiny one stands here."""
 
 pytestmark = pytest.mark.slow
 
@@ -43,13 +47,30 @@ def typed(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("page", [page for page in RUN if "tutorial" not in page])
 def test_commands_do_what_the_page_says(page: str, reader: Path) -> None:
-    told = [(command, typed(command.text, reader)) for command in pages.commands(page) if command.not_run is None]
+    told = [(command, done) for commands in _by_block(page) for command, done in _in_turn(commands, reader)]
     wrong = [
         f"{command.block.place}: {command.text}\n{done.stdout}{done.stderr}"
         for command, done in told
         if done.returncode != _wanted(command)
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def _by_block(page: str) -> Iterator[list[pages.Command]]:
+    """The commands of a page that are run, block by block."""
+    found = [command for command in pages.commands(page) if command.not_run is None]
+    yield from (list(commands) for _, commands in groupby(found, lambda command: command.block.place))
+
+
+def _in_turn(commands: list[pages.Command], folder: Path) -> Iterator[tuple[pages.Command, subprocess.CompletedProcess[str]]]:
+    """Each command and what became of it; a block begins in `folder`, and may go on below it."""
+    here = folder
+    for command in commands:
+        text = f"{command.text} --model {folder / 'minilm'}" if INIT.match(command.text) else command.text
+        if (below := here / command.text.removeprefix("cd ")).is_dir() and command.text.startswith("cd "):
+            here = below
+        else:
+            yield command, typed(text, here)
 
 
 def _wanted(command: pages.Command) -> int:
