@@ -16,6 +16,17 @@ from polar_tools.spelling import did_you_mean
 from polar_tools.version import __version__
 
 STOPPED_BY_HAND = 130
+LONGEST = 110
+"""Characters of a command's line in the list of all."""
+SECTIONS = {
+    "Begin": ("init", "convert", "llm", "check", "doctor", "plan", "run"),
+    "One thing on its own": ("pull-push", "prepare", "preflight", "train", "evaluate", "predict", "score", "chat"),
+    "What there is, and why": ("status", "verify", "lineage", "why", "diff", "compare", "diagnose", "outdated", "impact"),
+    "Share": ("publish", "reproduce", "bundle", "export-crate", "track"),
+    "For programs": ("schema", "completion", "new-method"),
+}
+STAGES = "Stages that the workflow calls"
+"""What stands in no other section."""
 
 
 class Commands(click.Group):
@@ -28,6 +39,13 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """The command `name`; None where there is no such file."""
         return tools.load(name) if name in tools.names() else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """By what a person wants, rather than by the alphabet."""
+        sorted_in = {name for names in SECTIONS.values() for name in names}
+        for title, names in {**SECTIONS, STAGES: [name for name in tools.names() if name not in sorted_in]}.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, tools.load(name).get_short_help_str(LONGEST)) for name in names])
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """As click, with a suggestion for a name that is nearly right."""
@@ -42,11 +60,18 @@ class Commands(click.Group):
 def group(debug: bool) -> None:
     """One config file in, versioned and verifiable results out.
 
-    The stages of the workflow work on a spec.json each; `snakemake` calls them, and so can you:
+    From your own rows to a report:
 
     \b
-      polar-tools check config/config.yaml
-      polar-tools train results/describe/seed0/train/spec.json
+      polar-tools init my-project --data rows.csv && cd my-project
+      polar-tools check
+      snakemake
+
+    A training, a measurement or a copy alone, and what lies in the results:
+
+    \b
+      polar-tools train --method sft --model-name-or-path ORG/NAME --train-data rows.csv --output-dir out
+      polar-tools pull-push --source ORG/NAME --target s3://bucket/models/name
       polar-tools verify results/describe
 
     Exit status: 0 done, 2 your input, 1 the world (network, disk, damaged bytes), 75 run the same command again.
