@@ -39,9 +39,6 @@ def make(folder: Path, assets: Path) -> None:
     _git(folder)
     done = tiny.run("snakemake", cwd=folder)
     assert done.returncode == 0, done.stderr
-    told = ["--method", "sft", "--model-name-or-path", "ORG/NAME", "--train-data", "rows.csv", "--output-dir", "out", "--max-steps", "2"]
-    trained = tiny.run("polar-tools", "train", *told, "--threads", "1", cwd=folder)
-    assert trained.returncode == 0, trained.stderr
 
 
 def _config() -> dict[str, Any]:
