@@ -61,6 +61,15 @@ class Browser:
         self.script("arguments[0].scrollIntoView({block: 'center'})", found[0])
         found[0].click()
 
+    def waited(self, selector: str, seconds: float = 20) -> Any:
+        """The first element of a CSS selector, once there is one that says something."""
+        from selenium.webdriver.support.wait import WebDriverWait
+
+        def found(driver: Any) -> Any:
+            return next((one for one in driver.find_elements("css selector", selector) if one.text.strip()), None)
+
+        return WebDriverWait(self.driver, seconds, 0.1).until(found)
+
     def column(self, table: str, title: str) -> list[str]:
         """What stands in a column of a table, from above."""
         code = (

@@ -82,6 +82,8 @@ FOLDERS = {
     "profiles/lsf": "an example for LSF",
     "tests": "tests observe what commands do and what lies on disk",
     "tests/contract": "what all siblings promise",
+    "tests/conversions": "a value for each argument of other programs",
+    "tests/docs": "the documentation is held to the code",
     "tests/unit": "one module at a time",
     "tests/workflow": "the DAG, dry and for real",
     "workflow": "the rules of the Snakefile",
@@ -91,17 +93,23 @@ FOLDERS = {
 }
 
 
+WHOLE = {"tests/foreign": "configurations of other programs, as people have them"}
+"""Folders whose files nobody would want to read about one by one."""
+
+
 def render(repository: Path) -> str:
     """The tree as a code block: a line a file, folders after the files beside them."""
     listed = subprocess.run(["git", "ls-files"], cwd=repository, capture_output=True, text=True, check=True).stdout.splitlines()
-    names = sorted((name for name in listed if not name.endswith("__init__.py") and (repository / name).exists()), key=_order)
+    told = [name for name in listed if not name.endswith("__init__.py") and (repository / name).exists()]
+    apart = {next((folder for folder in WHOLE if name.startswith(f"{folder}/")), name) for name in told}
+    names = sorted(apart, key=_order)
     lines, shown = [], set()
     for name in names:
         for depth, folder in enumerate(reversed(Path(name).parents[:-1])):
             if folder not in shown:
                 shown.add(folder)
                 lines.append(_line(depth, f"{folder.name}/", _about_folder(repository, folder)))
-        lines.append(_line(len(Path(name).parents) - 1, Path(name).name, _about_file(repository, name)))
+        lines.append(_line(len(Path(name).parents) - 1, Path(name).name + "/" * (name in WHOLE), _about_file(repository, name)))
     return "\n".join(["```", *lines, "```"])
 
 
@@ -121,8 +129,8 @@ def _about_folder(repository: Path, folder: Path) -> str:
 
 def _about_file(repository: Path, name: str) -> str:
     path = repository / name
-    if name in SILENT:
-        return SILENT[name]
+    if name in SILENT | WHOLE:
+        return (SILENT | WHOLE)[name]
     if path.suffix == ".py":
         return _docstring(path)
     marker = r"^#+[ \t]*(?!yaml-language-server|!)(\S.*)$"

@@ -2,6 +2,7 @@
 
 import logging
 import posixpath
+import re
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from docs.site import gathering
 
 CONFIGS = {"en": "mkdocs.yml", "ko": "docs/site/mkdocs.ko.yml"}
 FOLDERS = {"en": "", "ko": "ko"}
+FOR_ENGINES = re.compile(r'<link rel="alternate"[^>]*>\s*')
 
 
 def build(site: Path, pages: Path) -> None:
@@ -26,11 +28,14 @@ def build(site: Path, pages: Path) -> None:
 
 
 def _join_languages(site: Path) -> None:
-    """Let every page lead to itself in the other language: the same page stands at the same place of both."""
+    """Let every page lead to itself in the other language: the same page stands at the same place of both.
+
+    Links in the head of a page that say so to search engines are taken out: the theme asks for the site map of each, which no disk gives.
+    """
     for page in sorted(site.rglob("*.html")):
         place = page.relative_to(site).as_posix()
         own = place.removeprefix("ko/")
-        text = page.read_text(encoding="utf-8")
+        text = FOR_ENGINES.sub("", page.read_text(encoding="utf-8"))
         for language, folder in FOLDERS.items():
             other = posixpath.relpath(posixpath.join(folder, own), posixpath.dirname(place) or ".")
             text = text.replace(f'"#in-{language}"', f'"{other}"')

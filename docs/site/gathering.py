@@ -16,6 +16,8 @@ ALWAYS = ("CHANGELOG.md", "CONTRIBUTING.md", "config/README.md")
 LEXERS = {".smk": "python", "": "text", ".def": "bash", ".sh": "bash"}
 
 _LINK = re.compile(r"(\]\(|<img src=\")([^)\s\"]+)")
+_BARE = re.compile(r"\[[\w./-]+\.md\]\(([^)#\s]+\.md)\)")
+"""A link whose text is a file's name, as is usual where files are read as they are."""
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)")
 
 
@@ -66,7 +68,17 @@ def _page(source: str, language: str) -> tuple[str, set[str]]:
         note = UNTRANSLATED if language == "ko" and shown == path and source.startswith("docs/") else ""
         text, origin = _with_note(shown.read_text(encoding="utf-8"), note), posixpath.dirname(source)
     linked: set[str] = set()
+    text = _BARE.sub(lambda found: f"[{_title(posixpath.join(origin, found[1]), language)}]({found[1]})", text)
     return _relinked(text, lambda address: _site_link(address, origin, place(source), linked)), linked
+
+
+def _title(source: str, language: str) -> str:
+    """What a page is called, in `language` where there is such a text."""
+    path = REPOSITORY / posixpath.normpath(source)
+    translated = path.with_name(path.name.removesuffix(".md") + KOREAN)
+    shown = translated if language == "ko" and translated.is_file() else path
+    found = re.search(r"^# (.+)$", shown.read_text(encoding="utf-8"), re.MULTILINE) if shown.is_file() else None
+    return found[1] if found else path.name
 
 
 def _with_note(text: str, note: str) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-EXTRAS = "s3,workflow,prepare,train,embed,evaluate"
+EXTRAS = "run"
 
 
 @click.command("bundle")
@@ -33,6 +33,5 @@ def command(config: Path, output: Path, extras: str, no_wheels: bool, as_json: b
         click.echo(json.dumps(told, indent=2, ensure_ascii=False))
     else:
         size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file() and not path.is_symlink())
-        click.echo(
-            f"{output}: {len(told['files'])} files, {size / 1e9:.2f} GB, {told['wheels']} packages; `make run` in it needs no network"
-        )
+        how = "make run" if (output / "Makefile").exists() else "snakemake"
+        click.echo(f"{output}: {len(told['files'])} files, {size / 1e9:.2f} GB, {told['wheels']} packages; `{how}` in it needs no network")

@@ -70,17 +70,17 @@ PARAMETERS: dict[str, Any] = {
     "sentence3_column": "three",
 }
 SAMPLES = {spelling: PARAMETERS[meant] for spelling, meant in autotrain.NAMES.items()}
-OF_OTHER_TASKS = {name: "st:pair" if name.startswith("sentence") else "seq2seq" for name in list(PARAMETERS)[-8:]}
-"""Parameters that language models don't have -> a task that has them."""
-SECRETS = {"token": "hf_canaryOfTheToken01"}
-BASE: dict[str, Any] = {"train": True, "model": "org/model", "data_path": "org/rows", "project_name": "mine"}
-PREFERENCES = {"trainer": "dpo", "text_column": "better", "rejected_text_column": "worse", "prompt_text_column": "question"}
-NEEDS: dict[str, dict[str, Any]] = {
-    **dict.fromkeys(("rejected_text_column", "prompt_text_column", "model_ref", "dpo_beta"), PREFERENCES),
-    **{name: {"task": task} for name, task in OF_OTHER_TASKS.items()},
+SECRETS = dict.fromkeys(("token", "hub.token", "params.token"), "hf_canary-of-autotrain")
+BASE = {"model": "org/model", "data_path": "org/rows"}
+TASKS = {
+    **dict.fromkeys(("max_seq_length", "target_column", "early_stopping_patience", "early_stopping_threshold"), "text-classification"),
+    "max_target_length": "seq2seq",
+    **dict.fromkeys(("sentence1_column", "sentence2_column"), "st:pair"),
+    "sentence3_column": "st:triplet",
 }
+"""Parameters that language models don't have -> a task that has them."""
 
 
 def beside(name: str) -> dict[str, Any]:
     """The arguments with which one can be tried."""
-    return {**BASE, **NEEDS.get(name, {})}
+    return {**BASE, **({"task": TASKS[name]} if name in TASKS else {})}
