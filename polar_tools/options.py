@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 import click
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
     from pydantic import BaseModel
 
 ONLINE = {"mirror", "publish"}
@@ -27,6 +28,9 @@ TRUE = {"1", "ON", "YES", "TRUE"}
 """What huggingface_hub reads as yes."""
 _told: dict[str, str | None] = {}
 """What the person says of OFFLINE, while a stage says otherwise."""
+
+PACKAGES = {"filters": "filters", "metrics": "metrics", "shape": "shapes", "loss": "losses", "reward_funcs": "rewards"}
+"""Fields that name files of ours -> the package in which these lie."""
 
 Decorated = Callable[..., Any]
 
@@ -182,6 +186,17 @@ class Yaml(click.ParamType[Any]):
             return f"[{'|'.join(sorted(words))}]"
         shown = {bool: "[true|false]", int: "INTEGER", float: "NUMBER", str: "TEXT", tuple: "LIST", dict: "MAPPING"}
         return "|".join(text for kind, text in shown.items() if kind in self.kinds) or "YAML"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The words that the field takes, or the names of the package that it names."""
+        from click.shell_completion import CompletionItem
+
+        from polar_tools import completing
+
+        package = PACKAGES.get(self.field[1]) if self.field is not None else None
+        words = [*(str(kind) for kind in self.kinds if isinstance(kind, str)), *(("true", "false") if bool in self.kinds else ())]
+        words += completing.names(package) if package is not None else []
+        return [CompletionItem(word) for word in sorted(words) if word.startswith(incomplete)]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """`value` as the field takes it; pydantic says later whether it is right."""

@@ -7,13 +7,15 @@ from typing import Any
 
 import click
 
-from polar_tools import options
+from polar_tools import completing, options
 
 
 @click.command("compare")
-@click.argument("what", nargs=-1, required=True, metavar="A B ...")
+@click.argument("what", nargs=-1, required=True, metavar="A B ...", shell_complete=completing.experiments)
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), default="config/config.yaml", help="Where names are looked up.")
-@click.option("--evaluation", help="On which evaluation; the one that all have in common where it isn't given.")
+@click.option(
+    "--evaluation", shell_complete=completing.evaluations, help="On which evaluation; the one that all have in common where it isn't given."
+)
 @click.option("--metrics", type=options.Yaml({tuple}), help="Metrics to compute anew, as in a config; those that were measured without it.")
 @click.option("--samples", type=click.IntRange(min=100), default=10_000, show_default=True, help="How often rows are drawn.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the draws.")

@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from polar_tools import completing
+
 if TYPE_CHECKING:
     from polar_tools.conversions.base import Draft
 
 
 @click.command("convert", context_settings={"ignore_unknown_options": True})
 @click.argument("given", nargs=-1, type=click.UNPROCESSED, metavar="[FILE]... [--NAME VALUE]...")
-@click.option("--from", "program", metavar="PROGRAM", help="Whose configuration it is; told by its names if not given.")
+@click.option(
+    "--from",
+    "program",
+    metavar="PROGRAM",
+    shell_complete=completing.of("conversions"),
+    help="Whose configuration it is; told by its names if not given.",
+)
 @click.option("--to", "output", type=click.Path(path_type=Path, dir_okay=False), help="Write the config here instead of to stdout.")
 @click.option("--json", "as_json", is_flag=True, help="Config and notes as one JSON object on stdout.")
 @click.option("--run", "folder", type=click.Path(path_type=Path, file_okay=False), help="Write config.yaml here, train, evaluate, report.")

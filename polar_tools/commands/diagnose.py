@@ -4,9 +4,11 @@ from pathlib import Path
 
 import click
 
+from polar_tools import completing
+
 
 @click.command("diagnose")
-@click.argument("path", type=click.Path(path_type=Path), default="results")
+@click.argument("path", type=click.Path(path_type=Path), default="results", shell_complete=completing.experiments)
 @click.option("--language", type=click.Choice(["en", "ko"]), default="en", show_default=True, help="In which language findings are told.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON, with the figures that they rest on.")
 def command(path: Path, language: str, as_json: bool) -> None:

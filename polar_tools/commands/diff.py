@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from polar_tools import completing
+
 if TYPE_CHECKING:
     from polar_tools.queries.data_difference import RowChanges
     from polar_tools.queries.difference import Difference
@@ -16,8 +18,8 @@ SHOWN = 4
 
 
 @click.command("diff")
-@click.argument("a")
-@click.argument("b")
+@click.argument("a", shell_complete=completing.artifacts)
+@click.argument("b", shell_complete=completing.artifacts)
 @click.option("--samples", type=click.IntRange(min=0), default=3, show_default=True, help="Rows of each kind that are shown.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def command(a: str, b: str, samples: int, as_json: bool) -> None:

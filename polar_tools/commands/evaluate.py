@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from polar_tools import options
+from polar_tools import completing, options
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 NEEDED = ("model", "test_data", "output")
 NEEDS = {"option": "metrics", "tokenizer": "metrics"}
@@ -25,6 +28,12 @@ class Evaluate(options.Derived):
         if any(word.startswith("-") for word in args):
             self.fields = self._derived()
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """As click, with the options that fields say."""
+        if incomplete.startswith("-") and not self.fields:
+            self.fields = self._derived()
+        return super().shell_complete(ctx, incomplete)
 
     def forms(self) -> dict[str, list[click.Parameter]]:
         """One."""
@@ -63,12 +72,24 @@ class Evaluate(options.Derived):
 @click.option("--model", help="What a training left, an adapter, a model's folder, ORG/NAME on the Hub, or a URI: hf://, s3://, pypi://.")
 @click.option("--test-data", help="Rows: a file or folder, or a URI: hf://datasets/ORG/NAME, s3://, pypi://.")
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for predictions.jsonl and report.json.")
-@click.option("--method", help="How the model is measured; without it, as it was trained, or as fits it and the rows.")
-@click.option("--metrics", help="Names of files in polar_tools/metrics, with commas between them; the method's without it.")
+@click.option(
+    "--method",
+    shell_complete=completing.of("methods"),
+    help="How the model is measured; without it, as it was trained, or as fits it and the rows.",
+)
+@click.option(
+    "--metrics",
+    shell_complete=completing.several_of("metrics"),
+    help="Names of files in polar_tools/metrics, with commas between them; the method's without it.",
+)
 @click.option("-o", "--option", "settings", multiple=True, metavar="METRIC.OPTION=VALUE", help="An option of a metric, value in YAML.")
-@click.option("--tokenizer", help="How texts are cut into tokens, for all metrics that do so.")
+@click.option(
+    "--tokenizer", shell_complete=completing.of("segmentation"), help="How texts are cut into tokens, for all metrics that do so."
+)
 @click.option("--column", "columns", multiple=True, metavar="NAME=COLUMN", help="Which column is the prompt, the completion, ...")
-@click.option("--shape", default="auto", help="What the rows are, where it isn't seen from their columns.")
+@click.option(
+    "--shape", default="auto", shell_complete=completing.of("shapes"), help="What the rows are, where it isn't seen from their columns."
+)
 @click.option("--set", "fields", multiple=True, metavar="FIELD=VALUE", help="A field of an experiment, value in YAML: --set gpus=1.")
 @click.option("--seed", default=0, help="Seed of sampling.")
 @click.option("--overwrite", is_flag=True, help="Replace a finished evaluation of another model, other rows or settings.")

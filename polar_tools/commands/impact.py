@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from polar_tools import completing
+
 if TYPE_CHECKING:
     from polar_tools.queries.impact import Impact
 
 
 @click.command("impact")
-@click.argument("what", metavar="REPO|ROW")
+@click.argument("what", metavar="REPO|ROW", shell_complete=completing.sources)
 @click.option("--root", type=click.Path(path_type=Path, exists=True, file_okay=False), default=".", help="The project's folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def command(what: str, root: Path, as_json: bool) -> None:

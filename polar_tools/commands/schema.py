@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
+from polar_tools import completing
+
 CONFIG = "config"
 """What isn't a tool, and has a schema too."""
 
 
 @click.command("schema")
-@click.argument("tool", required=False)
+@click.argument("tool", required=False, shell_complete=completing.all_tools)
 def command(tool: str | None) -> None:
     """Print the JSON schema of TOOL's arguments, for programs that call it; without TOOL, of an order for any tool.
 

@@ -4,11 +4,23 @@ import json
 
 import click
 
+from polar_tools import completing
+
 
 @click.command("score")
 @click.argument("predictions")
-@click.option("--metrics", default="rouge", show_default=True, help="Names of files in polar_tools/metrics, with commas between them.")
-@click.option("--tokenizer", help="How texts are cut into tokens, for all metrics that do so: word, char, rouge-default, ...")
+@click.option(
+    "--metrics",
+    default="rouge",
+    show_default=True,
+    shell_complete=completing.several_of("metrics"),
+    help="Names of files in polar_tools/metrics, with commas between them.",
+)
+@click.option(
+    "--tokenizer",
+    shell_complete=completing.of("segmentation"),
+    help="How texts are cut into tokens, for all metrics that do so: word, char, rouge-default, ...",
+)
 @click.option("-o", "--option", "settings", multiple=True, metavar="METRIC.OPTION=VALUE", help="An option of a metric, value in YAML.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object of figures by name, and nothing else.")
 def command(predictions: str, metrics: str, tokenizer: str | None, settings: tuple[str, ...], as_json: bool) -> None:

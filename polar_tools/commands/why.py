@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from polar_tools import completing
+
 if TYPE_CHECKING:
     from polar_tools.queries.why import Reason
 
 
 @click.command("why")
-@click.argument("artifact", required=False)
+@click.argument("artifact", required=False, shell_complete=completing.artifacts)
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), default="config/config.yaml", help="The config that is planned.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def command(artifact: str | None, config: Path, as_json: bool) -> None:

@@ -89,6 +89,12 @@ def _supervise(job: Job, environment: Mapping[str, str]) -> None:
         raise WorldError(f"job {job.id} couldn't be started: {said}")
 
 
+def _names_secret(word: Any) -> bool:
+    """Whether a word of another program's command line is an option that a secret goes with."""
+    name = str(word).partition("=")[0]
+    return name.startswith("--") and secrets.FIELD.search(name.lstrip("-").replace("-", "_")) is not None
+
+
 def _prints_json(tool: str, given: Mapping[str, Any]) -> bool:
     """Whether a tool can print its outcome as JSON, beside these arguments."""
     from polar_tools import arguments as known
@@ -100,6 +106,7 @@ def _prints_json(tool: str, given: Mapping[str, Any]) -> bool:
 def _refuse_secrets(arguments: Mapping[str, Any], environment: Mapping[str, str]) -> None:
     """Raise UserError where arguments, which are written down and stand in the list of processes, hold a secret."""
     named = [place for place, _ in secrets.fields(arguments)]
+    named += [word for value in arguments.values() if isinstance(value, list) for word in value if _names_secret(word)]
     text = json.dumps(arguments, ensure_ascii=False, default=str)
     known = [value for name, value in environment.items() if name in secrets.VARIABLES or secrets.VARIABLE.search(name)]
     if not named and (secrets.redacted(text) != text or any(len(value) >= secrets.SHORTEST and value in text for value in known)):

@@ -71,7 +71,7 @@ PARAMETERS: dict[str, Any] = {
 }
 SAMPLES = {spelling: PARAMETERS[meant] for spelling, meant in autotrain.NAMES.items()}
 SECRETS = dict.fromkeys(("token", "hub.token", "params.token"), "hf_canary-of-autotrain")
-BASE = {"model": "org/model", "data_path": "org/rows"}
+BASE: dict[str, Any] = {"train": True, "model": "org/model", "data_path": "org/rows", "project_name": "mine"}
 TASKS = {
     **dict.fromkeys(("max_seq_length", "target_column", "early_stopping_patience", "early_stopping_threshold"), "text-classification"),
     "max_target_length": "seq2seq",
@@ -79,8 +79,13 @@ TASKS = {
     "sentence3_column": "st:triplet",
 }
 """Parameters that language models don't have -> a task that has them."""
+PREFERENCES = {"trainer": "dpo", "text_column": "better", "rejected_text_column": "worse", "prompt_text_column": "question"}
+NEEDS: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(("rejected_text_column", "prompt_text_column", "model_ref", "dpo_beta"), PREFERENCES),
+    **{name: {"task": task} for name, task in TASKS.items()},
+}
 
 
 def beside(name: str) -> dict[str, Any]:
     """The arguments with which one can be tried."""
-    return {**BASE, **({"task": TASKS[name]} if name in TASKS else {})}
+    return {**BASE, **NEEDS.get(name, {})}

@@ -17,6 +17,7 @@ from polar_tools.conversions import autotrain
 from polar_tools.conversions.autotrain import backends, names
 from tests import autotrain_itself
 from tests.conversions.autotrain import PARAMETERS
+from tests.docs import pages
 from tests.tiny import REPOSITORY, inside, run
 
 FILES = sorted((REPOSITORY / "tests/foreign/autotrain").iterdir())
@@ -312,6 +313,19 @@ def test_placeholders_come_out_of_the_environment(here: Path, monkeypatch: pytes
     monkeypatch.setenv("HF_USERNAME", "somebody")
     config = json.loads(CliRunner().invoke(group, command).stdout)["config"]
     assert at(config, "publish.training.hub_model_id") == "somebody/autotrain-smol-dpo"
+
+
+# The page
+
+
+def test_the_page_has_every_option_and_the_example_is_what_it_becomes(here: Path) -> None:
+    page = pages.text_of("docs/from-autotrain.md")
+    spelled = [f"`--{name.replace('_', '-')}`" for name in (*names.LLM, *names.COMMAND, *names.EARLIER)]
+    assert [name for name in spelled if name not in page] == []
+    theirs, ours = (block.text for block in pages.blocks("docs/from-autotrain.md", "yaml"))
+    (here / "autotrain.yaml").write_text(theirs)
+    done = inside("convert", "--from", "autotrain", "autotrain.yaml", cwd=here)
+    assert configs.parse(yaml.safe_load(done.stdout)) == configs.parse(yaml.safe_load(ours)), done.stdout
 
 
 # What is answered with something else
