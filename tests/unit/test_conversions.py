@@ -88,7 +88,8 @@ def test_whole_files_become_configs_that_can_be_run(name: str, here: Path) -> No
     assert sections == [one for one in ("models", "datasets", "evaluations", "experiments", "publish", "run") if one in config]
     checked = inside("check", "config.yaml", cwd=here)
     assert checked.returncode == 0, checked.stderr + checked.stdout
-    assert "results/training/base/evaluate/held_out" in checked.stdout + checked.stderr or "training" in checked.stdout
+    made = [line.split()[-1] for line in checked.stdout.splitlines() if line.startswith("to make")]
+    assert {f"results/training/{run}/evaluate/held_out" for run in ("base", "seed42")} <= set(made), "before and after"
 
 
 def test_dashes_are_underscores() -> None:
