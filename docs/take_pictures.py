@@ -27,14 +27,12 @@ class Shot:
 SHOTS = {
     "report": Shot("report/index.html"),
     "curves": Shot("report/describe.html", "figure:has(svg)"),
-    "compared": Shot("report/index.html", "section, .card, details", "better than"),
     "mask": Shot("describe/tokenize/report.html", ".card:has(> .xray)"),
     "funnel": Shot("datasets/topics/report.html", ".card:has(> table.funnel)"),
 }
 FIND = """
 const found = [...document.querySelectorAll(arguments[0])].filter((one) => one.innerText.includes(arguments[1]));
-const box = found[found.length - 1].compareDocumentPosition(found[0]) & 2 ? found[0] : found[0];
-const place = box.getBoundingClientRect();
+const place = found[0].getBoundingClientRect();
 return [place.left + scrollX, place.top + scrollY, place.right + scrollX, place.bottom + scrollY];
 """
 
