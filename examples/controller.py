@@ -32,6 +32,8 @@ from polar_tools.errors import PolarError, UserError
 VARIABLE = "POLAR_CONTROLLER_TOKEN"
 TOOLS = ("prepare", "pull-push", "train", "evaluate")
 """What may be started; a tool that isn't here, such as one that publishes, is added on purpose."""
+FILES = ("spec", "config")
+"""Arguments that are refused: files that hold arguments, and paths, which nobody would look at."""
 LONGEST = 1_000_000
 """Bytes of a request."""
 
@@ -55,7 +57,13 @@ class Controller:
     def schema(self) -> Any:
         """What `start` takes."""
         schema = argument_schema.of_all()
-        return {**schema, "oneOf": [order for order in schema["oneOf"] if order["title"] in TOOLS]}
+        orders = [order for order in schema["oneOf"] if order["title"] in TOOLS]
+        for order in orders:
+            arguments = order["properties"]["arguments"]
+            arguments["anyOf"] = [form for form in arguments["anyOf"] if "spec" not in form["properties"]]
+            for form in arguments["anyOf"]:
+                form["properties"] = {name: value for name, value in form["properties"].items() if name not in FILES}
+        return {**schema, "oneOf": orders}
 
     def start(self, order: Any) -> Any:
         """Start what is asked for; raises UserError or RefusedError where it may not be."""
@@ -63,6 +71,8 @@ class Controller:
             raise RefusedError(HTTPStatus.BAD_REQUEST, 'send {"tool": NAME, "arguments": {...}}; GET /schema says what there may be')
         if order["tool"] not in TOOLS:
             raise RefusedError(HTTPStatus.BAD_REQUEST, f"`{order['tool']}` can't be started here; there are {', '.join(TOOLS)}")
+        if named := [name for name in FILES if name in order["arguments"]]:
+            raise RefusedError(HTTPStatus.BAD_REQUEST, f"`{named[0]}` is a file that could say anything; send what it says as arguments")
         for text in texts(order["arguments"]):
             self.refuse_paths_outside(text)
         return self.status(jobs.start(order["tool"], order["arguments"], self.jobs, cwd=self.folder, at_once=self.at_once).id)

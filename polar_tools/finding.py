@@ -84,7 +84,7 @@ def experiment(file: Path, name: str, run: str | None, evaluation: str | None) -
     runs = {"base": None, **{f"seed{seed}": seed for seed in asked.seeds}}
     chosen = run or f"seed{asked.seeds[0]}"
     if chosen not in runs:
-        raise UserError(f"experiment `{name}` has no run `{chosen}`{did_you_mean(chosen, list(runs)) or '; it has ' + ', '.join(runs)}")
+        raise UserError(f"experiment `{name}` has no run `{chosen}`; it has {', '.join(runs)}")
     seed = runs[chosen] if runs[chosen] is not None else asked.seeds[0]
     train = plan.artifacts[f"results/{name}/seed{seed}/train"].spec
     assert isinstance(train, TrainSpec)

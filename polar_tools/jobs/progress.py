@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
@@ -36,8 +38,18 @@ def of(tool: str, arguments: Mapping[str, Any], where: Path) -> dict[str, Any]:
         root = where / str(arguments["output_dir"])
         return _of_config(root / "config.yaml", root, (REPORT,))
     if tool == "run":
-        return _of_config(where / str(arguments.get("config", "config/config.yaml")), where)
+        return _of_project(str(arguments.get("config", "config/config.yaml")), where)
     return {}
+
+
+def _of_project(config: str, where: Path) -> dict[str, Any]:
+    """Of all artifacts of a project's config: by a process of its own, for a plan's paths are below the working directory."""
+    asked = [sys.executable, "-P", "-m", "polar_tools", "status", config, "--json"]
+    done = subprocess.run(asked, cwd=where, capture_output=True, check=False)
+    if done.returncode:
+        return {}  # what is wrong with the config, the job itself says
+    found = json.loads(done.stdout)
+    return {"artifacts": found, **_metrics([where / one["path"] for one in found])}
 
 
 def _of_spec(where: Path, spec: str) -> dict[str, Any]:
@@ -63,7 +75,7 @@ def _of_config(config: Path, root: Path, left: Container[str] = ()) -> dict[str,
     try:
         standings = status.of(Plan(configs.load(config)), root)
     except PolarError:
-        return {}  # what is wrong with the config, the tool says
+        return {}  # what is wrong with it, the job itself says
     return {"artifacts": [one.as_dict() for one in standings if one.path not in left], **_metrics([root / one.path for one in standings])}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -17,6 +18,8 @@ from polar_tools.jobs import asking, state
 from polar_tools.jobs.state import Job, Order, Standing
 
 SUPERVISOR = "polar_tools.jobs.supervisor"
+STARTING = ".starting"
+"""Locked by whoever starts a job again, so that two who do so at once don't start it twice."""
 JSON = "json"
 """The argument by which a tool prints its outcome for programs."""
 
@@ -61,11 +64,13 @@ def again(job: Job | str | Path, *, environment: Mapping[str, str] | None = None
 
     `environment` isn't remembered. Raises UserError where the job is still at work.
     """
-    found = asking.status(job)
-    if found.state in state.AT_WORK:
-        raise UserError(f"job {found.id} is {found.state}; cancel it first, and wait for it")
     there = asking.find(job)
-    _supervise(there, environment or {})
+    with (there.folder / STARTING).open("w") as one_at_a_time:
+        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+        found = asking.status(there)
+        if found.state in state.AT_WORK:
+            raise UserError(f"job {found.id} is {found.state}; cancel it first, and wait for it")
+        _supervise(there, environment or {})
     return there
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from polar_tools import secrets
-from polar_tools.errors import UnfinishedError
+from polar_tools.errors import UnfinishedError, UserError
 from polar_tools.jobs import messages, state
 from polar_tools.jobs.state import Job, Standing
 
@@ -127,11 +127,11 @@ class Supervisor:
 
     def _is_before(self, folder: Path) -> bool:
         """Whether the job in `folder` waits for a place too, and was asked for earlier."""
-        if not (folder / state.STATE).is_file():
+        try:
+            standing, order = state.standing(Job(folder)), state.order(Job(folder))
+        except UserError:  # something else, or a job whose folder is being made or removed
             return False
-        other = Job(folder)
-        standing, order = state.standing(other), state.order(other)
-        waits = standing.state == "queued" and order.at_once is not None and standing.supervisor is not None
+        waits = standing.state == "queued" and order.at_once is not None
         return waits and standing.supervisor is not None and bool(standing.supervisor.lives()) and order.created < self.order.created
 
 

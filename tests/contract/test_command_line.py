@@ -152,7 +152,6 @@ def test_with_json_an_error_is_a_status_and_a_message(project: Path) -> None:
         (["diff", "sya", "say"], "did you mean `say`?"),
         (["doctor", "--profile", "slrum"], "did you mean `slurm`?"),
         (["predict", "say", "--input", "-", "--evaluation", "saying"], "did you mean `sayings`?"),
-        (["predict", "say", "--input", "-", "--run", "sed0"], "did you mean `seed0`?"),
     ],
 )
 def test_what_was_meant_is_proposed(words: list[str], meant: str, finished: Path, tmp_path: Path) -> None:

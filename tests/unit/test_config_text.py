@@ -55,3 +55,11 @@ def test_editors_find_the_schema_of_every_config_of_ours(path: Path) -> None:
     line = LINE.match(path.read_text(encoding="utf-8"))
     assert line, f"{path} doesn't begin with the line for editors"
     assert (path.parent / line[1]).resolve() == tiny.REPOSITORY / "workflow/schemas/config.schema.json"
+
+
+def test_a_converted_config_names_the_schema(tmp_path: Path) -> None:
+    told = ["--training_method", "clm", "--use_sfttrainer", "true", "--model_name_or_path", "org/name", "--train_data", "org/rows"]
+    printed = tiny.inside("convert", "--from", "polar_trainer", "--", *told, cwd=tmp_path)
+    assert printed.returncode == 0, printed.stderr
+    line = LINE.match(printed.stdout)
+    assert line and Path(url2pathname(urlparse(line[1]).path)).is_file()

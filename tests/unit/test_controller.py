@@ -72,7 +72,11 @@ def server(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 def test_a_training_is_started_and_asked_for_until_it_is_done(server: Server) -> None:
     order = {"tool": "train", "arguments": {**TRAIN, "max_steps": 2, "output_dir": "short"}}
-    Draft7Validator(server.ask("GET", "/schema")[1]).validate(order)
+    schema = Draft7Validator(server.ask("GET", "/schema")[1])
+    schema.validate(order)
+    assert not schema.is_valid({"tool": "publish", "arguments": {"path": "x"}}) and not schema.is_valid(
+        {"tool": "prepare", "arguments": {"spec": "x"}}
+    )
     status, job = server.ask("POST", "/jobs", order)
     assert status == 201 and job["state"] in ("queued", "running"), job
     waiting = server.ask("POST", "/jobs", {"tool": "prepare", "arguments": {"source": "rows.csv", "output": "never"}})[1]
@@ -123,6 +127,8 @@ def test_a_training_that_is_cancelled_saves_and_goes_on(server: Server) -> None:
         ({"tool": "publish", "arguments": {"path": "results"}}, "can't be started here"),
         ({"tool": "sh", "arguments": {}}, "can't be started here"),
         ({"tool": "train"}, "GET /schema"),
+        ({"tool": "train", "arguments": {**TRAIN, "config": "rows.csv"}}, "a file that could say anything"),
+        ({"tool": "prepare", "arguments": {"spec": "x"}}, "a file that could say anything"),
         ([], "GET /schema"),
         (b"{", "no JSON"),
         ({"tool": "prepare", "arguments": {"source": "/etc/passwd", "output": "x"}}, "outside of the folder"),

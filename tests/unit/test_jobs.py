@@ -162,6 +162,20 @@ def test_another_process_with_the_number_is_not_taken_for_it(here: Path) -> None
         jobs.cancel(job)
 
 
+def test_two_who_start_it_again_start_it_once(here: Path) -> None:
+    job = asleep("twice")
+    running(job)
+    jobs.cancel(job)
+    jobs.wait(job)
+    program = "from polar_tools import jobs; import sys; jobs.again(sys.argv[1])"
+    both = [subprocess.Popen([sys.executable, "-c", program, str(job.folder)], stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = sorted(process.communicate()[1] for process in both)
+    assert said[0] == "" and "cancel it first" in said[1]
+    assert running(job).state == "running" and len(tools_of(job)) == 2, "its supervisor and its tool, once"
+    jobs.cancel(job)
+    assert jobs.wait(job).state == "cancelled"
+
+
 def test_one_waits_for_the_other(here: Path) -> None:
     first, second, third = (asleep("queued") for _ in range(3))
     running(first)
