@@ -47,7 +47,7 @@ def all_tools(context: click.Context, param: click.Parameter, begun: str) -> lis
 
 def experiments(context: click.Context, param: click.Parameter, begun: str) -> list[Any]:
     """The experiments of the config, and what there is in the folder."""
-    return [*_beginning(_in_config(context, "experiments"), begun), *_files(begun)]
+    return _with_files(_beginning(_in_config(context, "experiments"), begun), begun)
 
 
 def evaluations(context: click.Context, param: click.Parameter, begun: str) -> list[str]:
@@ -58,7 +58,7 @@ def evaluations(context: click.Context, param: click.Parameter, begun: str) -> l
 def artifacts(context: click.Context, param: click.Parameter, begun: str) -> list[Any]:
     """The artifacts that are planned or made in this folder, and the experiments of the config."""
     found = [spec.parent.as_posix() for pattern in ARTIFACTS for spec in Path().glob(pattern)]
-    return [*_beginning([*_in_config(context, "experiments"), *sorted(found)], begun), *_files(begun)]
+    return _with_files(_beginning([*_in_config(context, "experiments"), *sorted(found)], begun), begun)
 
 
 def sources(context: click.Context, param: click.Parameter, begun: str) -> list[str]:
@@ -66,11 +66,11 @@ def sources(context: click.Context, param: click.Parameter, begun: str) -> list[
     return _beginning([*_in_config(context, "models"), *_in_config(context, "datasets")], begun)
 
 
-def _files(begun: str) -> list[Any]:
-    """Has the shell add what files there are, as it does by itself."""
+def _with_files(words: Iterable[str], begun: str) -> list[Any]:
+    """Words, and where there are none the files that a shell proposes by itself."""
     from click.shell_completion import CompletionItem
 
-    return [CompletionItem(begun, type="file")] if begun else []
+    return [CompletionItem(word) for word in words] or [CompletionItem(begun, type="file")]
 
 
 def _in_config(context: click.Context, section: str) -> list[str]:

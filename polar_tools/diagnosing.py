@@ -15,6 +15,7 @@ from polar_tools.metrics.base import Prediction
 from polar_tools.provenance import is_copy
 from polar_tools.records import read_json
 from polar_tools.specs import TrainSpec, thaw
+from polar_tools.spelling import did_you_mean
 
 STATE = ("optimizer", "global_step", "zero_pp_rank", "bf16_zero_pp_rank", "__")
 """How files of an optimizer's state are called, or the folders in a checkpoint that hold them: torch's, DeepSpeed's, FSDP's."""
@@ -44,7 +45,9 @@ def trainings(path: Path) -> list[Path]:
     specs = [here / "spec.json"] if (here / "spec.json").is_file() else sorted(here.rglob("spec.json"))
     found = [spec.parent for spec in specs if (read_json(spec) or {}).get("stage") == "train" and not is_copy(spec.parent, here)]
     if not found:
-        raise UserError(f"there is no training at {path}: give the name of an experiment below results/, or the folder of a training")
+        known = sorted(folder.name for folder in Path("results").glob("*/") if any(folder.glob("*/train/spec.json")))
+        hint = did_you_mean(str(path), known) or ": give the name of an experiment below results/, or the folder of a training"
+        raise UserError(f"there is no training at {path}{hint}")
     return found
 
 

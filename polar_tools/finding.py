@@ -84,7 +84,7 @@ def experiment(file: Path, name: str, run: str | None, evaluation: str | None) -
     runs = {"base": None, **{f"seed{seed}": seed for seed in asked.seeds}}
     chosen = run or f"seed{asked.seeds[0]}"
     if chosen not in runs:
-        raise UserError(f"experiment `{name}` has no run `{chosen}`; it has {', '.join(runs)}")
+        raise UserError(f"experiment `{name}` has no run `{chosen}`{did_you_mean(chosen, list(runs)) or '; it has ' + ', '.join(runs)}")
     seed = runs[chosen] if runs[chosen] is not None else asked.seeds[0]
     train = plan.artifacts[f"results/{name}/seed{seed}/train"].spec
     assert isinstance(train, TrainSpec)
@@ -104,7 +104,8 @@ def _evaluation(plan: Plan, name: str, evaluation: str | None) -> EvaluateSpec |
     """What an evaluation of an experiment is told; raises UserError for one that it hasn't."""
     known = plan.config.experiments[name].evaluations
     if evaluation is not None and evaluation not in known:
-        raise UserError(f"experiment `{name}` has no evaluation `{evaluation}`; it has {', '.join(known) or 'none'}")
+        hint = did_you_mean(evaluation, known) or f"; it has {', '.join(known) or 'none'}"
+        raise UserError(f"experiment `{name}` has no evaluation `{evaluation}`{hint}")
     if not known:
         return None
     spec = plan.artifacts[f"results/{name}/base/evaluate/{evaluation or known[0]}"].spec

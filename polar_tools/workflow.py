@@ -28,6 +28,7 @@ def run(config: Path, profile: str | None, targets: Sequence[str], cores: int | 
     if not config.is_file():
         raise UserError(f"there is no config file {config}")
     words = ["--configfile", str(config), *(["--profile", profile] if profile else []), *(["--cores", str(cores)] if cores else [])]
+    words += ["--nocolor"] if os.environ.get("NO_COLOR") else []  # which Snakemake doesn't look at by itself
     words += [*(["--dry-run"] if dry_run else []), *(["--", *targets] if targets else [])]
     child = subprocess.Popen([sys.executable, "-m", "snakemake", *words], process_group=0)
     told: list[int] = []

@@ -20,6 +20,10 @@ def command(config: Path, output: Path, extras: str, no_wheels: bool, as_json: b
 
     `make run` in that folder works with no network at all, on a machine with the same Python and of the same kind. `polar-tools verify
     FOLDER`, or `sha256sum -c SHA256SUMS` in it, says whether all arrived. Interrupted, the same command goes on.
+
+    \b
+      polar-tools bundle config/config.yaml --output ../bundle
+      polar-tools bundle --output ../bundle --no-wheels
     """
     import contextlib
     import json

@@ -12,20 +12,27 @@ import click
 def command(config: Path | None, profile: str | None, as_json: bool) -> None:
     """Say what this machine can do: processors, GPUs, packages, stores; for CONFIG, what it needs and isn't here, and how to get it.
 
+    No token and no key is ever shown.
+
     With --profile slurm it looks at the cluster too, and runs a job of a second on a node. Exit status 1 where there is a problem.
+
+    \b
+      polar-tools doctor
+      polar-tools doctor config/config.yaml
+      polar-tools doctor config/config.yaml --profile slurm
     """
     import json
     from dataclasses import asdict
 
     from polar_tools import config as configuration
-    from polar_tools.doctor import cluster, machine, packages, stores
+    from polar_tools.doctor import cluster, kernels, machine, packages, stores, trackers
     from polar_tools.doctor.base import Asked
     from polar_tools.errors import WorldError
     from polar_tools.plan import Plan
 
     asked = Asked(None if config is None else Plan(configuration.load(config)), None if profile is None else _profile(profile))
     found = []
-    for subject in (machine, packages, stores, cluster):
+    for subject in (machine, kernels, packages, stores, trackers, cluster):
         for finding in subject.look(asked):
             found.append(finding)
             if not as_json:
@@ -39,9 +46,12 @@ def command(config: Path | None, profile: str | None, as_json: bool) -> None:
 def _profile(name: str) -> Path:
     """The file of a profile, looked for as Snakemake does, below this folder."""
     from polar_tools.errors import UserError
+    from polar_tools.spelling import did_you_mean
 
     folders = (Path(name), Path("profiles", name))
     for file in (folder / base for folder in folders for base in ("profile.yaml", "config.yaml")):
         if file.is_file():
             return file
-    raise UserError(f"there is no profile `{name}` here (looked for {name}/profile.yaml and profiles/{name}/profile.yaml)")
+    known = [file.parent.name for file in Path("profiles").glob("*/*.yaml")]
+    looked = f" (looked for {name}/profile.yaml and profiles/{name}/profile.yaml)"
+    raise UserError(f"there is no profile `{name}` here{did_you_mean(name, known) or looked}")

@@ -14,6 +14,10 @@ def command(root: Path, as_json: bool) -> None:
     `moved`: the address means another commit, or other bytes. `newer`: the source is pinned to a commit or release, and there is a newer
     one. `gone`: nothing is there any more. `unreachable`: the store didn't answer. Nothing is fetched again: to take in what moved, remove
     the manifest.json and record.json of the folder that is named, or name the new commit in the config, and run snakemake.
+
+    \b
+      polar-tools outdated
+      polar-tools outdated --json
     """
     import json
     import sys

@@ -15,6 +15,10 @@ def command(config: Path, budget: str | None, device_memory: str | None, device_
     """Say what each artifact of CONFIG that is still to make will need: memory, disk, tokens, time. Nothing is written.
 
     Exit status 2 where it doesn't fit --budget or --device-memory; the message says which changes would fit.
+
+    \b
+      polar-tools plan config/config.yaml
+      polar-tools plan config/config.yaml --device-memory 80GB --budget 40GPUh
     """
     import json
 

@@ -14,6 +14,9 @@ def command(spec: Path, as_json: bool) -> None:
     """Look at 8 rows of the training that SPEC says, with its model and its trainer, and write nothing; exit status 2 says what is wrong.
 
     `train` does so by itself first. What each check proves, and what to do where it fails: docs/preflight.md.
+
+    \b
+      polar-tools preflight results/describe/seed0/train/spec.json
     """
     import json
     import time

@@ -20,8 +20,15 @@ HELD_OUT = 0.1
 @click.option(
     "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="A field of a dataset, value in YAML: --set 'filters=[missing]'."
 )
+@click.option("--json", "as_json", is_flag=True, help="Print where the data is, and what became of its rows, as one JSON object.")
 def command(
-    spec: Path | None, source: str | None, sha256: str | None, output: Path | None, config: Path | None, settings: tuple[str, ...]
+    spec: Path | None,
+    source: str | None,
+    sha256: str | None,
+    output: Path | None,
+    config: Path | None,
+    settings: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Read a dataset in whatever form it has, filter and split it, as SPEC says or on its own.
 
@@ -31,10 +38,12 @@ def command(
       polar-tools prepare --source rows.csv --output prepared/
       polar-tools prepare --source rows.csv --output prepared/ --set 'filters=[missing, duplicates]' --set split.test_size=200
     """
-    if spec is not None and not any((source, sha256, output, config, settings)):
+    if spec is not None and not any((source, sha256, output, config, settings, as_json)):
         options.run_stage("prepare", spec)
     elif spec is None and source is not None and output is not None:
-        _prepare(source, sha256, output, config, settings)
+        with options.only_the_outcome(as_json):
+            _prepare(source, sha256, output, config, settings)
+        _tell(output, as_json)
     else:
         raise click.UsageError("give either SPEC, or --source and --output")
 
@@ -69,7 +78,20 @@ def _prepare(source: str, sha256: str | None, output: Path, config: Path | None,
         Path(name).mkdir(exist_ok=True)
         (Path(name) / "spec.json").write_bytes(freeze(spec))
         options.run_stage(spec.stage, Path(name))
-    click.echo(f"{output / 'dataset' / 'report.html'} shows what became of every row")
+
+
+def _tell(output: Path, as_json: bool) -> None:
+    """Where everything is; the working directory is the output's."""
+    import json
+
+    from polar_tools import artifact
+
+    if as_json:
+        record = artifact.read_json(Path("dataset/record.json")) or {}
+        told = {"data": str(output / "dataset" / "data"), "report": str(output / "dataset" / "report.html"), **record["facts"]}
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+    else:
+        click.echo(f"{output / 'dataset' / 'report.html'} shows what became of every row")
 
 
 def _uri(source: str) -> str:

@@ -29,7 +29,8 @@ NEEDS = dict.fromkeys(("config", "name", "what", "private", "message", "license"
 @click.option("--dry-run", "-n", is_flag=True, help="Put it together and ask all gates, and send nothing.")
 @click.option("--follow", is_flag=True, help="Send checkpoints, by `hub_strategy`, until the training of SPEC has ended.")
 @click.option("--pause", type=click.FloatRange(min=0), default=10, show_default=True, help="Seconds between two looks of --follow.")
-def command(path: Path, targets: tuple[str, ...], dry_run: bool, follow: bool, pause: float, **given: Any) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print what was published, and where, as JSON.")
+def command(path: Path, targets: tuple[str, ...], dry_run: bool, follow: bool, pause: float, as_json: bool, **given: Any) -> None:
     """Publish a model, a dataset or a report on the Hub, in a bucket or in a folder, once every gate is passed.
 
     PATH is a SPEC, or, with --target, the folder of any finished artifact. What is published carries a card, the records behind it and a
@@ -45,23 +46,37 @@ def command(path: Path, targets: tuple[str, ...], dry_run: bool, follow: bool, p
         raise click.UsageError("a SPEC says everything itself; options are for a finished artifact and its --target")
     if targets and follow:
         raise click.UsageError("--follow needs a SPEC: a finished artifact has no checkpoints to come")
-    if targets:
-        _alone(path, targets, told, dry_run)
-    elif follow:
+    if follow:
         _follow(options.folder_of(path), pause)
-    else:
-        _run(path, dry_run)
+        return
+    with options.only_the_outcome(as_json):
+        made = _alone(path, targets, told, dry_run) if targets else _run(path, dry_run)
+    if as_json:
+        _tell(made, dry_run)
 
 
-def _run(spec: Path, dry_run: bool) -> None:
+def _run(spec: Path, dry_run: bool) -> Path:
+    """Publish, or only try to; the folder of the publication."""
     if not dry_run:
         options.run_stage("publish", spec)
-        return
+        return options.folder_of(spec)
     options.set_up("publish")
     from polar_tools.stages import publish
 
     publish.try_out(options.folder_of(spec))
     click.echo("nothing was sent")
+    return options.folder_of(spec)
+
+
+def _tell(folder: Path, dry_run: bool) -> None:
+    """What the record and the manifest of a publication say."""
+    import json
+
+    from polar_tools import artifact
+
+    record, manifest = (artifact.read_json(folder / name) or {} for name in ("record.json", "manifest.json"))
+    sent = {} if dry_run else {"facts": record.get("facts", {}), "targets": manifest.get("measured", {}).get("targets", {})}
+    click.echo(json.dumps({"publication": str(folder), "sent": not dry_run, **sent}, indent=2, ensure_ascii=False))
 
 
 def _follow(folder: Path, pause: float) -> None:
@@ -72,7 +87,7 @@ def _follow(folder: Path, pause: float) -> None:
         following.follow(folder, pause, click.echo)
 
 
-def _alone(folder: Path, targets: tuple[str, ...], told: dict[str, Any], dry_run: bool) -> None:
+def _alone(folder: Path, targets: tuple[str, ...], told: dict[str, Any], dry_run: bool) -> Path:
     import contextlib
 
     from polar_tools.publishing import alone
@@ -80,7 +95,7 @@ def _alone(folder: Path, targets: tuple[str, ...], told: dict[str, Any], dry_run
     config, name = told.pop("config", None), told.pop("name", None)
     root, path = alone.planned(folder, targets, config, name, _fields(told))
     with contextlib.chdir(root):
-        _run(Path(path), dry_run)
+        return _run(Path(path), dry_run).resolve()
 
 
 def _fields(told: dict[str, Any]) -> dict[str, Any]:

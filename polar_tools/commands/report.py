@@ -10,5 +10,9 @@ from polar_tools import options
 @click.command("report")
 @options.spec_argument()
 def command(spec: Path) -> None:
-    """Lay all results before a reader, as SPEC says."""
+    """Lay all results before a reader, as SPEC says.
+
+    \b
+      polar-tools report results/report/spec.json
+    """
     options.run_stage("report", spec)

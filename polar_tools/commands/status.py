@@ -14,6 +14,11 @@ def command(config: Path, below: str, watch: float | None, as_json: bool) -> Non
     """Say of every artifact of CONFIG whether it is done, running, queued, failed, ready, or waits for another. Nothing is written.
 
     It reads the disk, and Slurm's queue where there is one: no snakemake need run, and any machine will do that sees the folder.
+
+    \b
+      polar-tools status
+      polar-tools status --below results/describe --watch
+      polar-tools status config/config.yaml --json
     """
     import json
     import time

@@ -20,6 +20,11 @@ def command(path: Path, as_json: bool, key: Path | None, **access: Any) -> None:
 
     Where PATH is what was published, fetched to this machine, compare it with its claim, and check its signature. Where PATH is what
     `pull-push --manifest` wrote, look at the copy's target again; where it is a bundle, at its files.
+
+    \b
+      polar-tools verify results/describe
+      polar-tools verify name.json
+      polar-tools verify published --key publisher.pem
     """
     import json
 

@@ -8,6 +8,7 @@ from importlib import metadata
 from polar_tools.config import Config
 from polar_tools.doctor.base import Asked, Finding
 from polar_tools.methods.base import Config as Experiment
+from polar_tools.training import optimizers
 
 PURPOSES = {
     "s3": "s3:// sources and targets",
@@ -28,6 +29,7 @@ PURPOSES = {
 }
 """Extra -> what it is for."""
 PROJECT = "polar-tools"
+MORPHEMES = "morpheme"
 
 
 def look(asked: Asked) -> Iterator[Finding]:
@@ -44,15 +46,21 @@ def look(asked: Asked) -> Iterator[Finding]:
             install = f"{', '.join(missing)} missing: pip install '{PROJECT}[{extra}]'"
             why = f"{needed[extra]} needs it; " if extra in needed else f"{purpose}: "
             yield Finding(extra, "problem" if extra in needed else "note", why + install)
+    if asked.config is not None:
+        yield from _of_optimizers(asked.config)
 
 
 def _needed(config: Config) -> Iterator[tuple[str, str]]:
     """Extra -> the place in the config that needs it."""
     sources = [*config.models.items(), *config.datasets.items()]
     yield from (("s3", f"the source of `{name}`") for name, source in sources if source.source.startswith("s3://"))
+    yield "workflow", "a config"
     if config.datasets:
         yield "prepare", "datasets"
-    yield from (("harness", f"evaluations.{name}") for name, evaluation in config.evaluations.items() if evaluation.tasks)
+    for name, evaluation in config.evaluations.items():
+        tokenizers = {metric.model_dump().get("tokenizer") for metric in evaluation.metrics}
+        wanted = (("harness", evaluation.tasks), ("korean", MORPHEMES in tokenizers))
+        yield from ((extra, f"evaluations.{name}") for extra, needed in wanted if needed)
     if config.run.trackers:
         yield "track", "run.trackers"
     for name, publication in config.publish.items():
@@ -66,10 +74,26 @@ def _needed(config: Config) -> Iterator[tuple[str, str]]:
 def _of(experiment: Experiment) -> Iterator[str]:
     if experiment.method in ("sentence_transformer", "cross_encoder"):
         yield "embed"
-    if experiment.quantization or "8bit" in experiment.optim:
+    if experiment.quantization or _package(experiment.optim) == f"{PROJECT}[quantize]":
         yield "quantize"
+    if _package(experiment.optim) == f"{PROJECT}[optimizers]":
+        yield "optimizers"
     if experiment.deepspeed is not None:
         yield "distributed"
+
+
+def _package(optim: str) -> str | None:
+    """What an optimizer needs besides torch, by how it is installed."""
+    return next((package for beginning, (_, package) in optimizers.PACKAGES.items() if optim.startswith(beginning)), None)
+
+
+def _of_optimizers(config: Config) -> Iterator[Finding]:
+    """Optimizers of packages that are no part of an extra."""
+    for name, experiment in config.experiments.items():
+        package = _package(experiment.optim)
+        if package is not None and not package.startswith(PROJECT) and not _version(package):
+            said = f"experiments.{name} needs {package} for `optim: {experiment.optim}`: pip install '{package}'"
+            yield Finding("optim", "problem", said)
 
 
 def _packages(extra: str) -> list[str]:

@@ -16,6 +16,7 @@ from polar_tools import config as configs
 from polar_tools.errors import ConfigError, UserError
 from polar_tools.fields import payload_of
 from polar_tools.queries.project import Made, artifacts
+from polar_tools.spelling import did_you_mean
 
 CONFIG = Path("config/config.yaml")
 
@@ -53,6 +54,9 @@ def side(given: str) -> Iterator[Side]:
             _check_out(given, Path(folder))
             yield _project(given, Path(folder))
     else:
+        known = sorted({file.relative_to("results").parts[0] for file in Path("results").glob("*/**/spec.json")})
+        if hint := did_you_mean(given, known):
+            raise UserError(f"there is nothing called `{given}` to compare{hint}")
         raise UserError(
             f"`{given}` is no artifact's folder, no experiment or run in results/, no project's folder (with {CONFIG}), no config file, "
             "and no commit, branch or tag of this repository"

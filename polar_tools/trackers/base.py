@@ -4,6 +4,7 @@ A tracker file has Options, and these four:
 
 - destination(options, root) -> where it goes, in one line without secrets: what was sent there counts as sent only there.
 - token(options) -> the environment's name for the token that `token_file` holds, or None where there is no such thing.
+- door(options) -> how `polar-tools doctor` asks the server whether it is there and takes the key, or None where no server is needed.
 - open(options, run, root) -> a Session on the run `run.id`, which is made where it isn't there yet.
 - LIBRARIES, the packages that it needs, for the message where one isn't there.
 
@@ -14,7 +15,7 @@ the same thing, it keeps it once, as far as `last` can tell. Nothing heavy is im
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import field_validator
 
@@ -26,6 +27,19 @@ NOTES = f"{lock.NAME}-track"
 State = Literal["running", "finished", "killed"]
 NAMED = ("project", "experiment", "run")
 """What `name` may hold in braces."""
+
+
+class Door(NamedTuple):
+    """A request that changes nothing, made as a run would make it."""
+
+    shown: str
+    """The server, without secrets."""
+    address: str
+    who: tuple[str, str] | None
+    """User and password; None where none are known."""
+    headers: Mapping[str, str]
+    keys: str
+    """Where the key belongs that the server may refuse, or miss."""
 
 
 class Options(Frozen):

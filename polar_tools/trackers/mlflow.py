@@ -72,6 +72,24 @@ def token(options: Options) -> str | None:
     return "MLFLOW_TRACKING_TOKEN"
 
 
+def door(options: Options) -> base.Door | None:
+    """The list of experiments; None for a database, or a folder."""
+    from polar_tools import secrets
+
+    uri = options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or ""
+    if not uri.startswith(("http://", "https://")):
+        return None
+    user, password = (os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("USERNAME", "PASSWORD"))
+    key = secrets.read(Path(options.token_file)) if options.token_file else os.environ.get("MLFLOW_TRACKING_TOKEN")
+    return base.Door(
+        secrets.redacted(uri),
+        f"{uri.rstrip('/')}/api/2.0/mlflow/experiments/search?max_results=1",
+        (user, password) if user else None,
+        {"Authorization": f"Bearer {key}"} if key else {},
+        "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
+    )
+
+
 def open(options: Options, run: base.Run, root: Path) -> base.Session:
     """The run with the tag `polar.run`, made where there is none."""
     uri = _uri(options, root)

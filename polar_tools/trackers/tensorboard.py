@@ -36,6 +36,11 @@ def token(options: Options) -> str | None:
     return None
 
 
+def door(options: Options) -> base.Door | None:
+    """Files have no server."""
+    return None
+
+
 def open(options: Options, run: base.Run, root: Path) -> base.Session:
     """A folder a run; another training of the same name has another."""
     name = f"{run.filled(options.name)}/{run.id[:8]}"

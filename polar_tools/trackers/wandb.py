@@ -57,6 +57,22 @@ def token(options: Options) -> str | None:
     return "WANDB_API_KEY"
 
 
+def door(options: Options) -> base.Door | None:
+    """Who the key's owner is; None where runs are kept here."""
+    from requests.utils import get_netrc_auth
+
+    from polar_tools import secrets
+
+    if options.mode == "offline":
+        return None
+    server = (options.base_url or os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").rstrip("/")
+    key = secrets.read(Path(options.token_file)) if options.token_file else os.environ.get("WANDB_API_KEY")
+    who = ("api", key) if key else get_netrc_auth(server)  # where `wandb login` leaves it
+    return base.Door(
+        secrets.redacted(server), f"{server}/graphql?query=%7Bviewer%7Busername%7D%7D", who, {}, "`wandb login` or WANDB_API_KEY"
+    )
+
+
 def open(options: Options, run: base.Run, root: Path) -> base.Session:
     """The run with the id of ours; W&B takes what it is told for the same run wherever the id is the same."""
     os.environ.update(QUIET)
