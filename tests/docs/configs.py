@@ -24,6 +24,8 @@ def complaint(text: str) -> str | None:
         given = yaml.safe_load(text)
     except yaml.YAMLError as error:
         return str(error)
+    if given is None:
+        return None  # a comment alone
     if not isinstance(given, dict):
         return "it is no mapping"
     if not set(given) <= set(config.Config.model_fields):
