@@ -23,6 +23,7 @@ ELSEWHERE = {
     r"\brsync\b|xdg-open|^cd bundle|sha256sum|^polar-tools bundle|^\. \.venv": "is done elsewhere, or by hand",
     r"127\.0\.0\.1|http://mlflow": "needs a tracker's server",
     r"localhost:|controller\.py|CONTROLLER_TOKEN": "needs the example controller; tests/unit/test_controller.py runs it",
+    r"trainer\.env|base\.yaml|g3moe\.json|^polar-tools convert ": "reads foreign files; tests/contract/test_conversions.py runs it",
     r"\| jq ": "needs jq",
     r"--follow|--watch": "goes on until it is stopped",
     r"config/examples/|examples/fetch_data\.py|pypi://": "fetches models and rows; `make examples` does it",
