@@ -25,6 +25,7 @@ ELSEWHERE = {
     r"localhost:|controller\.py|CONTROLLER_TOKEN": "needs the example controller; tests/unit/test_controller.py runs it",
     r"trainer\.env|base\.yaml|^polar-tools (?:convert|llm) ": "reads foreign files; tests/contract/test_conversions.py runs it",
     r"support\.(?:yaml|json)": "reads what the reader has put together by the page's table",
+    r"--key signer|--files \.\./data": "needs what another machine signed or kept",
     r"\| jq ": "needs jq",
     r"--follow|--watch": "goes on until it is stopped",
     r"config/examples/|examples/fetch_data\.py|pypi://": "fetches models and rows; `make examples` does it",

@@ -52,6 +52,7 @@ def _config() -> dict[str, Any]:
         told["experiments"][name] = {key: value for key, value in {**told["experiments"][name], **fields}.items() if value is not None}
     told["experiments"]["describe"].pop("on_too_long")
     told["evaluations"]["descriptions"]["generation"] = {"max_new_tokens": 4}
+    told["run"] = {"trackers": ["tensorboard"]}
     told["publish"] = {"model": {"experiment": "describe", "folder": "published", "licenses": LICENCES}}
     return dict(told)
 
