@@ -39,9 +39,10 @@ default-run: $(VENV)/installed-test  ## the default workflow in a clean clone, w
 docs: $(VENV)/installed-test  ## the documentation as a site in build/site, in English and Korean; it opens from the disk
 	PATH="$(abspath $(BIN)):$$PATH" python -m docs.site.building build/site
 
-pictures: $(VENV)/installed-test  ## what docs/ shows of the pages of the default run, taken by Chromium, and the workflow's drawing
+TUTORIAL ?= films/results
+pictures: $(VENV)/installed-test  ## what docs/ shows of the pages of the default run and of the tutorial's project, taken by Chromium, and the workflow's drawing
 	PATH="$(abspath $(BIN)):$$PATH" python -m docs.draw_workflow . docs/pictures/workflow.svg
-	PATH="$(abspath $(BIN)):$$PATH" python -m docs.take_pictures results docs/pictures
+	PATH="$(abspath $(BIN)):$$PATH" python -m docs.take_pictures results $(TUTORIAL) docs/pictures
 
 examples: data $(VENV)/installed-test  ## the examples of all shapes and all methods on real models and data; prints before -> after
 	PATH="$(abspath $(BIN)):$$PATH" pytest -m slow tests/contract/test_shape_examples.py

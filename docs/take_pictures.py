@@ -1,4 +1,4 @@
-"""What the pages of the default run look like, as small PNGs for the documentation: `make pictures`."""
+"""What the pages of the default run, and of the tutorial's project, look like, as small PNGs for the documentation: `make pictures`."""
 
 import sys
 from dataclasses import dataclass
@@ -17,39 +17,36 @@ MARGIN = 12
 
 @dataclass(frozen=True)
 class Shot:
-    """A picture of a page below `results/`: its upper part, or the first element of a CSS selector in which a text stands."""
+    """A picture of a page below `results/` of a project: its upper part, or the first element of a CSS selector."""
 
     page: str
     selector: str = ""
-    text: str = ""
+    project: str = "default"
 
 
 SHOTS = {
-    "report": Shot("report/index.html"),
-    "curves": Shot("report/describe.html", "figure:has(svg)"),
-    "compared": Shot("report/index.html", "section, .card, details", "better than"),
+    "report": Shot("report/index.html", project="tutorial"),
+    "curves": Shot("report/classification.html", "figure:has(svg)", "tutorial"),
     "mask": Shot("describe/tokenize/report.html", ".card:has(> .xray)"),
     "funnel": Shot("datasets/topics/report.html", ".card:has(> table.funnel)"),
 }
 FIND = """
-const found = [...document.querySelectorAll(arguments[0])].filter((one) => one.innerText.includes(arguments[1]));
-const box = found[found.length - 1].compareDocumentPosition(found[0]) & 2 ? found[0] : found[0];
-const place = box.getBoundingClientRect();
+const place = document.querySelector(arguments[0]).getBoundingClientRect();
 return [place.left + scrollX, place.top + scrollY, place.right + scrollX, place.bottom + scrollY];
 """
 
 
-def take(results: Path, folder: Path) -> list[Path]:
-    """All SHOTS of the pages in `results`, into `folder`."""
+def take(results: dict[str, Path], folder: Path) -> list[Path]:
+    """All SHOTS of the pages in the `results` of each project, into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     with browser.opened() as chromium:
-        return [_shot(chromium, results, folder / f"{name}.png", shot) for name, shot in SHOTS.items()]
+        return [_shot(chromium, results[shot.project], folder / f"{name}.png", shot) for name, shot in SHOTS.items()]
 
 
 def _shot(chromium: browser.Browser, results: Path, file: Path, shot: Shot) -> Path:
     chromium.open(results / shot.page, SIZE)
     chromium.picture(file)
-    left, top, right, bottom = chromium.script(FIND, shot.selector, shot.text) if shot.selector else (MARGIN, MARGIN, *SIZE)
+    left, top, right, bottom = chromium.script(FIND, shot.selector) if shot.selector else (MARGIN, MARGIN, *SIZE)
     with Image.open(file) as whole:
         part = (
             max(0, left - MARGIN),
@@ -63,5 +60,5 @@ def _shot(chromium: browser.Browser, results: Path, file: Path, shot: Shot) -> P
 
 
 if __name__ == "__main__":
-    for taken in take(Path(sys.argv[1]), Path(sys.argv[2])):
+    for taken in take({"default": Path(sys.argv[1]), "tutorial": Path(sys.argv[2])}, Path(sys.argv[3])):
         print(f"{taken}: {taken.stat().st_size // 1000} kB")

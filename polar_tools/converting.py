@@ -49,7 +49,8 @@ def converted(arguments: Mapping[str, Any], program: str | None = None) -> Draft
 
 def recognised(arguments: Mapping[str, Any]) -> str:
     """Whose arguments these are, by how many of their names each program knows; raises UserError where none or several could be meant."""
-    counts = {name: sum(one in module.NAMES for one in arguments) for name, module in discovery.modules("conversions").items()}
+    modules = discovery.modules("conversions").items()
+    counts = {name: sum(_spelled(one, module.NAMES) in module.NAMES for one in arguments) for name, module in modules}
     best = [name for name, count in counts.items() if count == max(counts.values()) > 0]
     if len(best) != 1:
         choice = ", ".join(best or discovery.names("conversions"))
@@ -89,18 +90,24 @@ def _known(module: ModuleType, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     unknown = []
-    for name, value in arguments.items():
+    for given, value in arguments.items():
+        name = _spelled(given, module.NAMES)
         above = _above(name, module.NAMES)
         if name in module.NAMES:
             found[name] = _value(name, value)
         elif above is not None:
             found.setdefault(above, {})[name.removeprefix(f"{above}.")] = value
         elif not isinstance(value, Computed):
-            unknown.append(name)
+            unknown.append(given)
     if unknown:
         lines = [f"{module.TITLE} has no `{name}`{did_you_mean(name, list(module.NAMES))}" for name in unknown]
         raise UserError("\n".join(lines))
     return found
+
+
+def _spelled(name: str, known: Mapping[str, str]) -> str:
+    """A name as the program has it: parsers of command lines take dashes for underscores."""
+    return name if name in known else name.replace("-", "_")
 
 
 def _above(name: str, known: Mapping[str, str]) -> str | None:

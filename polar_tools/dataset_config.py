@@ -122,7 +122,8 @@ class Dataset(Source, Prepared):
     train_data_dir: str | None = None
     """Folder of the source with the files to train on."""
     train_data_split: str | None = None
-    """Split to train on: the word that stands in the files' names, such as `train` in train-00000-of-00002.parquet or train/rows.csv."""
+    """Split to train on: the word that stands in the files' names, such as `train` in train-00000-of-00002.parquet or train/rows.csv. Files
+    of which none says a split are all `train`."""
     test_source: str | None = None
     """Where the test rows come from if not from `source`: a URI, or another dataset, whose files these are."""
     test_data: tuple[str, ...] | str = ()
@@ -138,7 +139,8 @@ class Dataset(Source, Prepared):
     columns: dict[str, str] = {}
     """Name a method knows -> column in the files. Only these are kept; empty keeps all."""
     json_columns: tuple[str, ...] = ()
-    """Columns (by the names in `columns`) whose text is JSON, such as messages in a CSV file; they are parsed before the shape is told."""
+    """Columns (by the names in `columns`) whose text is JSON, such as messages in a CSV file, or a list as Python writes it; they are
+    parsed before the shape is told."""
     dataset_main_column: str | None = None
     """The column of the shape's first role, for who would rather say it so than by `columns`."""
     dataset_sub_column: str | None = None

@@ -53,6 +53,8 @@ def evaluate(
 
     if "training_method" in fields:
         root = Path(output) if output is not None else foreign_calls.folder(fields) / "evaluation"
+        if test_data is not None and not isinstance(test_data, str | Path):
+            test_data = _written(test_data, root / ROWS / "given.jsonl")
         told = foreign_calls.measured({**fields, "test_data": test_data}, root / ROWS)
         ours = Path(told.model).is_dir() and finding.trained(Path(told.model)) is not None  # which knows how it was trained
         model, test_data, output, method, fields = told.model, told.rows, root, told.method, {} if ours else told.fields

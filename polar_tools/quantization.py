@@ -54,4 +54,18 @@ def ready(model: Any, config: Config) -> Any:
 
     if config.quantization is None:
         return model
+    _keep_as_they_are(model)
     return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+
+
+def _keep_as_they_are(model: Any) -> None:
+    """Have weights of 4 bits stay in the order in which gradients are computed of them.
+
+    Where nothing is learnt, as in an evaluation, bitsandbytes puts them into another order for processors that know AVX-512's bfloat16, and
+    every gradient after that is wrong; of layers that are narrower than a block it fails.
+    """
+    from bitsandbytes.nn.modules import Linear4bit
+
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False

@@ -35,7 +35,7 @@ class Selection:
         if self.dir is not None:
             chosen = _some([file for file in chosen if file.name.startswith(f"{self.dir.strip('/')}/")], f"{field}_dir", self.dir, files)
         if self.split is not None:
-            chosen = _some([file for file in chosen if _says(file, self.split)], f"{field}_split", self.split, files)
+            chosen = _some(_of_split(chosen, self.split), f"{field}_split", self.split, files)
         for pattern in self.data:
             _some([file for file in chosen if fnmatchcase(file.name, pattern)], field, pattern, chosen)
         if self.data:
@@ -64,6 +64,13 @@ def refuse_unasked_splits(files: Sequence[File]) -> None:
             f"the files are of several splits ({', '.join(sorted(train | held_out))}): {_listed(files)}. Say which are trained on: "
             f"`train_data_split: {one}`, with `test_data_split: {other}` for those held out, or `train_data: '*'` for all of them as one"
         )
+
+
+def _of_split(files: Sequence[File], split: str) -> list[File]:
+    """The files that say the split; where none says any, they are those of the one to train on, as `datasets` has it."""
+    said = [file for file in files if _says(file, split)]
+    alone = split in TRAIN and not any(_says(file, word) for file in files for word in (*TRAIN, *HELD_OUT))
+    return list(files) if alone else said
 
 
 def _says(file: File, word: str) -> bool:

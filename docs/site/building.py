@@ -4,7 +4,9 @@ import logging
 import posixpath
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from docs.site import gathering
 
@@ -22,9 +24,23 @@ def build(site: Path, pages: Path) -> None:
         gathering.gather(pages / language, language)
         path = str(gathering.REPOSITORY / config)
         told = load_config(path, docs_dir=str(pages / language), site_dir=str(site / FOLDERS[language]), strict=True)
+        _list_the_rest(told.nav, language)
         told.plugins.on_startup(command="build", dirty=False)
         make(told)
     _join_languages(site)
+
+
+def _list_the_rest(nav: list[dict[str, Any]], language: str) -> None:
+    """Pages that nobody has put into the navigation come at the end of its last part, by their own titles."""
+    [last] = nav[-1].values()
+    listed = {page for page in _pages(nav) if "/" not in page}
+    last += [{gathering.title(f"docs/{page.name}", language): page.name} for page in gathering.pages() if page.name not in listed]
+
+
+def _pages(entry: object) -> Iterator[str]:
+    """The pages of a part of the navigation."""
+    parts = entry.values() if isinstance(entry, dict) else entry if isinstance(entry, list) else ()
+    yield from (entry,) if isinstance(entry, str) else (page for part in parts for page in _pages(part))
 
 
 def _join_languages(site: Path) -> None:

@@ -68,11 +68,11 @@ def _page(source: str, language: str) -> tuple[str, set[str]]:
         note = UNTRANSLATED if language == "ko" and shown == path and source.startswith("docs/") else ""
         text, origin = _with_note(shown.read_text(encoding="utf-8"), note), posixpath.dirname(source)
     linked: set[str] = set()
-    text = _BARE.sub(lambda found: f"[{_title(posixpath.join(origin, found[1]), language)}]({found[1]})", text)
+    text = _BARE.sub(lambda found: f"[{title(posixpath.join(origin, found[1]), language)}]({found[1]})", text)
     return _relinked(text, lambda address: _site_link(address, origin, place(source), linked)), linked
 
 
-def _title(source: str, language: str) -> str:
+def title(source: str, language: str) -> str:
     """What a page is called, in `language` where there is such a text."""
     path = REPOSITORY / posixpath.normpath(source)
     translated = path.with_name(path.name.removesuffix(".md") + KOREAN)

@@ -42,6 +42,8 @@ def command(given: tuple[str, ...], program: str | None, output: Path | None, as
     from polar_tools import config_text, converting, foreign_arguments, records
     from polar_tools.errors import UserError
 
+    if not given:
+        raise click.UsageError("name a FILE, or give its options behind `--`")
     if folder is not None and (output is not None or as_json):
         raise click.UsageError("--run writes the config into its folder; leave --to and --json out")
     first = next((place for place, word in enumerate(given) if word.startswith("-")), len(given))

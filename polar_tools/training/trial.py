@@ -42,6 +42,7 @@ PLAIN: dict[str, Any] = {
     "gradient_accumulation_steps": 1,
     "train_sampling_strategy": "sequential",
     "packing": False,
+    "batch_sampler": "batch_sampler",
     "optim": "sgd",
     "max_grad_norm": 0.0,
     "save_strategy": "no",

@@ -19,7 +19,7 @@ SFT = "--train --trainer sft --model llama --project-name my-model --data-path d
 FAST = "--lr 1e-2 --epochs 3 --train-batch-size 4 --gradient_accumulation 1 --disable-gc"
 NESTED = "--train --model llama --project-name data --data-path ."
 DPO = "--train --trainer dpo --model llama --project-name better --data-path pairs --block-size 128 --lr 1e-3 --chat-template tokenizer"
-PAIRS = "--prompt-text-column prompt --text-column chosen --rejected-text-column rejected --hold-out 0.2 --log tensorboard --peft"
+PAIRS = "--prompt-text-column prompt --text-column chosen --rejected-text-column rejected --hold-out 0.2 --peft"
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_a_command_that_publishes_publishes_and_its_token_stays_nowhere(here: Pa
     trained = here / "better/results/training/seed42/train/model/adapter_model.safetensors"
     assert files["adapter_model.safetensors"] == trained.read_bytes() == (here / "better/model/adapter_model.safetensors").read_bytes()
     assert hub.repositories["models/canary-of-autotrain/better"].readers == {CANARY}, "private, as AutoTrain's are"
-    assert "held_out.preference_accuracy: " in done.stdout and list((here / "better/runs").rglob("events.out.tfevents.*"))
+    assert "held_out.preference_accuracy: " in done.stdout
     config = yaml.safe_load((here / "better/config.yaml").read_text())
     assert config["experiments"]["training"]["quantization"] == "int4" and config["datasets"]["data"]["json_columns"]
 

@@ -24,6 +24,8 @@ def complaint(text: str) -> str | None:
         given = yaml.safe_load(text)
     except yaml.YAMLError as error:
         return str(error)
+    if given is None:
+        return None  # a comment alone
     if not isinstance(given, dict):
         return "it is no mapping"
     if not set(given) <= set(config.Config.model_fields):
@@ -53,6 +55,11 @@ def _completed(given: dict[str, Any]) -> dict[str, Any]:
     for section, value in given.items():
         old = whole.get(section)
         whole[section] = _over(old, value, LEFT_OUT.get(section, {})) if isinstance(old, dict) and isinstance(value, dict) else value
+    return _with_names(whole, given)
+
+
+def _with_names(whole: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """`whole` with something for every name that `given` refers to and that is nowhere."""
     for section, name in list(_named(given)):
         known = whole.setdefault(section, {})
         if name.endswith(".jsonl"):
@@ -95,7 +102,7 @@ def _as_fields(given: dict[str, Any]) -> str | None:
         needed = {"rewards": ["length"]} if "rewards" in discovery.load("methods", name).Config.model_fields else {}
         whole = copy.deepcopy(_default())
         fields = {"method": name, "model": "smollm2", "dataset": "descriptions", **needed, **given}
-        told = _refusal({**whole, "experiments": {"page": fields}})
+        told = _refusal(_with_names({**whole, "experiments": {"page": fields}}, given))
         if told is None:
             return None
         said.append(told)

@@ -9,16 +9,21 @@ from tests.tiny import REPOSITORY
 
 FENCE = re.compile(r"^```(?P<language>\w*)(?: title=\"(?P<title>[^\"]*)\")?[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = re.compile(r"<!-- not run: (.*?) -->\n+\Z")
+COMMENTS = re.compile(r"(?:<!--.*?-->\n+)+\Z")
+STATUS = re.compile(r"<!-- exit status: (\d+) -->")
 PROMPT = re.compile(r"^(?:[\w-]+)?\$ +")
 CONSOLE, SHELL = ("console", ""), ("bash", "sh")
 GENERATED = ("docs/cli.md", "docs/faults.md", "config/README.md", "CHANGELOG.md")
 """Pages that are made of what tests and the code say."""
 ELSEWHERE = {
     r"--profile slurm|\bsrun\b|\bsinfo\b|\bscontrol\b|NODE_RANK": "needs a cluster",
-    r"s3://|minio:|\bdvc\b|make pull": "needs a bucket",
+    r"s3://|minio:|\bdvc\b|make pull|name\.json": "needs a bucket",
     r"hf://|your-name/|microsoft/|reproduce org/|--target \S+/\S+ --private": "needs an account on a Hub",
     r"^make |^python3?\.11 |^python3? -m venv|^git clone|^cd polar$|pip install": "is what sets a clone up; continuous integration does it",
     r"\brsync\b|xdg-open|^cd bundle|sha256sum|^polar-tools bundle|^\. \.venv": "is done elsewhere, or by hand",
+    r"127\.0\.0\.1|http://mlflow": "needs a tracker's server",
+    r"localhost:|controller\.py|CONTROLLER_TOKEN": "needs the example controller; tests/unit/test_controller.py runs it",
+    r"\| jq ": "needs jq",
     r"--follow|--watch": "goes on until it is stopped",
     r"config/examples/|examples/fetch_data\.py|pypi://": "fetches models and rows; `make examples` does it",
 }
@@ -34,6 +39,8 @@ class Block:
     language: str
     title: str | None
     text: str
+    before: str
+    """The comments right above it."""
     not_run: str | None
 
     @property
@@ -48,6 +55,12 @@ class Command:
     block: Block
     text: str
     not_run: str | None
+
+    @property
+    def exit_status(self) -> int:
+        """What the page says that it ends with: `<!-- exit status: 2 -->` above the block."""
+        said = STATUS.search(self.block.before)
+        return int(said[1]) if said else 0
 
     def parts(self) -> list[list[str]]:
         """The simple commands of it."""
@@ -72,7 +85,9 @@ def blocks(page: str, *languages: str) -> list[Block]:
     for match in FENCE.finditer(text):
         said = NOT_RUN.search(text[: match.start()])
         line = text[: match.start()].count("\n") + 1
-        found.append(Block(page, line, match["language"], match["title"], match["text"], said[1] if said else None))
+        above = COMMENTS.search(text[: match.start()])
+        before = above[0] if above else ""
+        found.append(Block(page, line, match["language"], match["title"], match["text"], before, said[1] if said else None))
     return [block for block in found if not languages or block.language in languages]
 
 

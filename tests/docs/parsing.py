@@ -15,7 +15,27 @@ from polar_tools.cli import group
 from tests.tiny import REPOSITORY
 
 OTHERS = {
-    *("[", "cd", ".", "export", "printf", "rm", "cat", "ls", "ln", "cp", "mv", "git", "rsync", "sha256sum", "openssl", "xdg-open", "tmux"),
+    *(
+        "[",
+        "cd",
+        ".",
+        "export",
+        "printf",
+        "rm",
+        "cat",
+        "ls",
+        "ln",
+        "cp",
+        "mv",
+        "git",
+        "rsync",
+        "sha256sum",
+        "openssl",
+        "xdg-open",
+        "tmux",
+        "curl",
+        "jq",
+    ),
     *("srun", "sbatch", "sinfo", "sacctmgr", "squeue", "scancel", "scontrol", "apptainer", "docker", "kubectl", "apt-get", "uv"),
     *("dvc", "wandb", "mlflow", "tensorboard", "pytest"),
 }

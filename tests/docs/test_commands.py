@@ -1,9 +1,12 @@
 """Every command of the documentation is one that its program takes, every path in it is there, and who isn't run says why."""
 
+import ast
+import importlib.util
 import re
 
 import pytest
 
+import polar_tools
 from tests.docs import pages, parsing
 from tests.tiny import REPOSITORY
 
@@ -18,6 +21,7 @@ def test_programs_take_the_commands(page: str) -> None:
     wrong = [
         f"{command.block.place}: {command.text}: {said}"
         for command in pages.commands(page)
+        if command.exit_status != 2
         for words in command.parts()
         if (said := parsing.complaint(words))
     ]
@@ -52,6 +56,21 @@ def test_extras_that_the_text_names_are_there(page: str) -> None:
         if (said := parsing.complaint(["pip", "install", extra]))
     ]
     assert not wrong, f"{page}: {wrong}"
+
+
+@pytest.mark.parametrize("page", [page for page in pages.every() if pages.blocks(page, "python")])
+def test_programs_name_what_the_package_has(page: str) -> None:
+    for block in pages.blocks(page, "python"):
+        for node in ast.walk(ast.parse(block.text)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("polar_tools"):
+                module = importlib.import_module(str(node.module))
+                assert all(hasattr(module, name.name) or _is_module(f"{node.module}.{name.name}") for name in node.names), block.place
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "polar_tools":
+                assert hasattr(polar_tools, node.attr) or _is_module(f"polar_tools.{node.attr}"), f"{block.place}: polar_tools.{node.attr}"
+
+
+def _is_module(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
 
 
 def test_a_command_that_is_wrong_would_be_found() -> None:

@@ -88,7 +88,13 @@ def test_whole_files_become_configs_that_can_be_run(name: str, here: Path) -> No
     assert sections == [one for one in ("models", "datasets", "evaluations", "experiments", "publish", "run") if one in config]
     checked = inside("check", "config.yaml", cwd=here)
     assert checked.returncode == 0, checked.stderr + checked.stdout
-    assert "results/training/base/evaluate/held_out" in checked.stdout + checked.stderr or "training" in checked.stdout
+    made = [line.split()[-1] for line in checked.stdout.splitlines() if line.startswith("to make")]
+    assert {f"results/training/{run}/evaluate/held_out" for run in ("base", "seed42")} <= set(made), "before and after"
+
+
+def test_dashes_are_underscores() -> None:
+    words = ["--training-method", "cls", "--model-name-or-path", "org/m", "--train_data", "org/d", "--learning-rate", "1e-3"]
+    assert convert("--", *words)["config"]["experiments"]["training"]["learning_rate"] == 1e-3
 
 
 def test_what_polar_trainer_says_and_what_it_does_by_itself() -> None:
@@ -115,6 +121,7 @@ def test_what_polar_trainer_says_and_what_it_does_by_itself() -> None:
             ["--training_method", "st", "--dataset_main_column", "a", "--dataset_sub_column", "b"],
             "dataset_minor_column: sentence1, sentence2",
         ),
+        (["--learning-rat", "1"], "has no `learning-rat`, did you mean `learning_rate`?"),
         (["--model_load_method", "minioo"], "did you mean `minio`?"),
         (["--use_deepspeed", "true", "--ds_preset", "zero-4"], "there are zero-1, zero-2 and zero-3"),
         (["--test_data", "org/d"], "nothing would be held out: name its test_data_split"),

@@ -558,6 +558,20 @@ def test_adapter_on_a_quantized_base_trains_and_merges_into_the_whole_one(quanti
     assert {weight.dtype for weight in weights.values()} == {torch.float32}
 
 
+def test_an_evaluation_leaves_the_gradients_on_a_quantized_base_as_they_were() -> None:
+    model, ids = load(adapter=True, use_peft=True, quantization="int4", lora_r=2, lora_dropout=0.0), torch.arange(3, 19).view(2, 8)
+
+    def gradients() -> torch.Tensor:
+        model.train().zero_grad()
+        model(input_ids=ids, labels=ids).loss.backward()
+        return torch.cat([weight.grad.flatten() for weight in model.parameters() if weight.grad is not None])
+
+    before = gradients()
+    with torch.no_grad():
+        model.eval()(input_ids=ids)
+    assert before.norm() > 0 and torch.equal(gradients(), before)
+
+
 def test_missing_bitsandbytes_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(WorldError, match="quantization: int4 needs the package bitsandbytes, .* pip install 'polar-tools\\[quantize\\]'"):

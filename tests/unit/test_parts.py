@@ -45,6 +45,7 @@ def texts(data: Path, part: str, column: str = "text") -> list[Any]:
         ({"a/x.csv": "text\n하나\n", "b/x.csv": "text\n둘\n"}, ["train_data_dir=a", "test_data_dir=b"], ["하나"], ["둘"]),
         ({"a/x.csv": "text\n하나\n", "b/x.csv": "text\n둘\n"}, ["test_data_dir=b/"], ["하나"], ["둘"]),
         ({"x.jsonl": '{"text": "하나"}\n'}, ["test_source=more"], ["하나"], ["셋"]),
+        ({"x.jsonl": '{"text": "하나"}\n'}, ["train_data_split=train", "test_source=more"], ["하나"], ["셋"]),
     ],
 )
 def test_train_and_test_come_from_files_of_their_own(
@@ -115,7 +116,7 @@ def test_messages_in_a_csv_file(tmp_path: Path) -> None:
     found = [row for part in ("train", "test") for row in texts(data, part, "messages")]
     assert sorted(row[1]["content"] for row in found) == [f"답 {n}" for n in range(4)]
     assert [turn["name"] for row in found for turn in row if turn["name"]] == ["polar"]
-    write(tmp_path / "raw", {"x.csv": "messages\n[]\n\"[{'role': 'user'}]\"\n"})
+    write(tmp_path / "raw", {"x.csv": "messages\n[]\n\"[{'role': user()}]\"\n"})
     refused = prepare(tmp_path, "json_columns=[messages]")
     assert refused.returncode == 2 and "row 2: the text in `messages` is not JSON" in refused.stderr
 

@@ -32,6 +32,9 @@ datasets:
     source: file://assets/rows.csv
     columns: {text: answer, label: kind}
     split: {test_size: 12, stratify: label, seed: 0}
+  pairs:
+    source: kinds
+    columns: {anchor: question, positive: answer}
 experiments:
   say:
     method: sft
@@ -54,6 +57,12 @@ experiments:
     method: classification
     model: bert
     dataset: kinds
+    max_steps: 2
+    threads: 1
+  find:  # of rows whose answers stand there again and again, which no batch has together
+    method: sentence_transformer
+    model: bert
+    dataset: pairs
     max_steps: 2
     threads: 1
 """
@@ -103,7 +112,7 @@ def rewritten(experiment: str, change: Callable[[dict[str, Any]], dict[str, Any]
         pq.write_table(pa.Table.from_pylist([change(row) for row in table.to_pylist()], schema=table.schema), file)
 
 
-@pytest.mark.parametrize("experiment", ["say", "sort"])
+@pytest.mark.parametrize("experiment", ["say", "sort", "find"])
 def test_all_that_applies_passes(experiment: str, project: Path) -> None:
     findings = preflight.look(asked(experiment))
     held = discovery.load("methods", asked(experiment).experiment.method).CHECKS

@@ -38,4 +38,13 @@ def _put_quantization(given: Given) -> None:
     given.field("quantization", "quantization", kind, "what is saved and measured stands on the base as it is")
     if kind == "int4":
         given.draft.put(f"{FIELDS}.bnb_4bit_use_double_quant", False, "", "AutoTrain's own, with int4")
-        given.draft.put(f"{FIELDS}.bnb_4bit_compute_dtype", "float16", "", "AutoTrain's own, with int4")
+        _put_compute_dtype(given)
+
+
+def _put_compute_dtype(given: Given) -> None:
+    """float16, as AutoTrain has it; numbers that bfloat16 holds may be too large for it."""
+    place = f"{FIELDS}.bnb_4bit_compute_dtype"
+    if given["mixed_precision"] == "bf16":
+        given.draft.put(place, "bfloat16", "", "as all else is; AutoTrain's float16 overflows where bfloat16 doesn't", "safer")
+    else:
+        given.draft.put(place, "float16", "", "AutoTrain's own, with int4")

@@ -17,6 +17,7 @@ SECRETS = {
 }
 NAMES = ("push_to_hub", "push_to_minio", *HUB, BUCKET, "model_commit_msg", "hugging_face_user_id", "minio_url", *SECRETS)
 AT = f"publish.{EXPERIMENT}"
+PUBLISHED = "the trained model is published once all gates are passed; what model and rows may be used for, say in `licenses`"
 MODELS = "models"
 """The bucket into which POLAR Trainer saves where none is named."""
 
@@ -26,7 +27,7 @@ def publish(said: Mapping[str, Any], draft: Draft) -> None:
     to_hub, to_bucket = bool(said.get("push_to_hub")), bool(said.get("push_to_minio"))
     draft.drop(said, [name for name in ("push_to_hub", "push_to_minio") if not said.get(name)], "nothing is published there")
     if to_hub or to_bucket:
-        draft.put(f"{AT}.experiment", EXPERIMENT, text="the trained model is what is published")
+        draft.put(f"{AT}.experiment", EXPERIMENT, text=PUBLISHED)
         draft.apply(said, {"model_commit_msg": To(f"{AT}.message", str)})
     else:
         draft.drop(said, ["model_commit_msg"], "nothing is published")
