@@ -125,16 +125,17 @@ def _alone(given: dict[str, Any]) -> None:
     if (given["settings"] or given["tokenizer"]) and not names:
         raise click.UsageError("--option and --tokenizer go with --metrics")
     same = {name: given[name] for name in ("method", "shape", "seed", "overwrite")}
-    report = evaluating.evaluate(
-        given["model"],
-        given["test_data"],
-        given["output"],
-        metrics=scoring.chosen(names, given["settings"], given["tokenizer"]),
-        columns=dict(options.pairs(given["columns"], "NAME=COLUMN")),
-        generation=writing,
-        **same,
-        **options.assigned(given["fields"]),
-    )
+    with options.only_the_outcome(given["as_json"]):
+        report = evaluating.evaluate(
+            given["model"],
+            given["test_data"],
+            given["output"],
+            metrics=scoring.chosen(names, given["settings"], given["tokenizer"]),
+            columns=dict(options.pairs(given["columns"], "NAME=COLUMN")),
+            generation=writing,
+            **same,
+            **options.assigned(given["fields"]),
+        )
     if given["as_json"]:
         click.echo(json.dumps(report, sort_keys=True, ensure_ascii=False))
         return
