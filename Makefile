@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --constraint envs/cpu.txt torch=
 # A bundle (`polar-tools bundle`) has the packages beside it, and asks no index for any.
 PACKED := $(wildcard wheels/requirements.txt)
 
-.PHONY: run pull data test test-all test-slurm default-run examples lint format fix docs pictures bench bench-memory bench-eval bench-slurm clean
+.PHONY: run pull data test test-all test-slurm test-docs default-run examples lint format fix docs pictures bench bench-memory bench-eval bench-slurm clean
 
 run: $(VENV)/installed-run  ## the default workflow
 	PATH="$(abspath $(BIN)):$$PATH" snakemake
@@ -32,6 +32,9 @@ test-all: $(VENV)/installed-test  ## every test that this machine can run
 
 test-slurm: $(VENV)/installed-test  ## the workflow on a real Slurm cluster of virtual nodes, with real faults; as root on Debian it installs what is missing
 	PATH="$(abspath $(BIN)):$$PATH" pytest -rs -m "slurm and not slow" tests/slurm
+
+test-docs: $(VENV)/installed-test  ## the commands of the documentation, in order, as a reader would; the site, every page; from one's own CSV to a report with the wheel
+	PATH="$(abspath $(BIN)):$$PATH" pytest -n 2 --dist worksteal -m slow tests/docs tests/unit/test_init.py
 
 default-run: $(VENV)/installed-test  ## the default workflow in a clean clone, with what it must reach
 	PATH="$(abspath $(BIN)):$$PATH" pytest -m slow tests/workflow/test_default_run.py
