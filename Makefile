@@ -34,7 +34,7 @@ test-slurm: $(VENV)/installed-test  ## the workflow on a real Slurm cluster of v
 	PATH="$(abspath $(BIN)):$$PATH" pytest -rs -m "slurm and not slow" tests/slurm
 
 test-docs: $(VENV)/installed-test  ## the commands of the documentation, in order, as a reader would; the site, every page; from one's own CSV to a report with the wheel
-	PATH="$(abspath $(BIN)):$$PATH" pytest -n 2 --dist worksteal -m slow tests/docs tests/unit/test_init.py
+	PATH="$(abspath $(BIN)):$$PATH" pytest -n 2 --dist worksteal -m slow tests/docs tests/unit/test_init.py tests/unit/test_new_method.py tests/unit/test_controller.py
 
 default-run: $(VENV)/installed-test  ## the default workflow in a clean clone, with what it must reach
 	PATH="$(abspath $(BIN)):$$PATH" pytest -m slow tests/workflow/test_default_run.py

@@ -123,7 +123,8 @@ def explain(error: Exception) -> tuple[str, int]:
     if (isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}) or "No space left on device" in str(error):
         return "no space left on the disk; nothing unfinished counts as done: free some, then run the same command again", 1
     if isinstance(error, ModuleNotFoundError):
-        return f"the package `{error.name}` is not installed; all: pip install 'polar-tools[run]'", 2
+        how = "pip install 'polar-tools[run]' brings what most configs need, and `polar-tools doctor CONFIG` says what this one does"
+        return f"the package `{error.name}` is not installed: {how}", 2
     if isinstance(error, OSError):
         return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1
     return f"{type(error).__name__}: {error} (this looks like a bug; `polar-tools --debug ...` shows where)", 1

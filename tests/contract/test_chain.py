@@ -50,6 +50,7 @@ def read(path: Path) -> Any:
     return json.loads(path.read_bytes())
 
 
+@pytest.mark.slow
 def test_policy_learns_from_the_reward_model_of_the_same_config(assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dpo.make(tmp_path, assets)
     plan = learning.run_plan(tmp_path, CONFIG, monkeypatch)

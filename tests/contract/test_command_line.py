@@ -194,6 +194,7 @@ def test_bars_are_for_a_terminal(finished: Path, tmp_path: Path) -> None:
     assert done.returncode == 0 and "\r" not in done.stderr + done.stdout and ESCAPE not in done.stderr + done.stdout
 
 
+@pytest.mark.slow
 def test_no_colour_where_none_is_wanted(project: Path, tmp_path: Path) -> None:
     (project / "results/report/manifest.json").unlink()
     with _terminal("polar-tools", "run", "--dry-run", cwd=project) as (status, shown):

@@ -70,6 +70,7 @@ def server(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     made.end()
 
 
+@pytest.mark.slow
 def test_a_training_is_started_and_asked_for_until_it_is_done(server: Server) -> None:
     order = {"tool": "train", "arguments": {**TRAIN, "max_steps": 2, "output_dir": "short"}}
     schema = Draft7Validator(server.ask("GET", "/schema")[1])

@@ -371,7 +371,7 @@ def test_without_sentence_transformers_a_person_reads_what_to_install(assets: Pa
     with pytest.raises(ModuleNotFoundError) as raised:
         loaded(settings(assets))
     message, status = explain(raised.value)
-    assert ("`sentence_transformers` is not installed" in message, "embed" in message, status) == (True, True, 2)
+    assert ("`sentence_transformers` is not installed" in message, "pip install 'polar-tools[run]'" in message, status) == (True, True, 2)
 
 
 def test_memory_and_precision_options_reach_the_model(assets: Path, tmp_path: Path) -> None:

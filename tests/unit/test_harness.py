@@ -85,6 +85,7 @@ def least_loss(model: str) -> list[str]:
     return best
 
 
+@pytest.mark.slow
 def test_a_task_on_local_rows(folder: Path) -> None:
     Path("config.yaml").write_text(CONFIG, encoding="utf-8")
     learning.make("config.yaml")

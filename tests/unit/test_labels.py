@@ -66,6 +66,7 @@ experiments:
 """
 
 
+@pytest.mark.slow
 def test_from_a_file_to_a_report(assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(assets / "assets", tmp_path / "assets")
     weights = {"cat": 4.5, "dog": 30.25, "fish": 0.5}

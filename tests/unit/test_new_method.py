@@ -10,6 +10,7 @@ import pytest
 from tests.tiny import REPOSITORY, inside, run
 
 
+@pytest.mark.slow
 def test_what_it_prints_trains_and_is_measured(tmp_path: Path, assets: Path) -> None:
     """In a copy of the package, so that no other test sees it."""
     shutil.copytree(REPOSITORY / "polar_tools", tmp_path / "polar_tools", ignore=shutil.ignore_patterns("__pycache__"))

@@ -51,6 +51,7 @@ def test_metrics_log_has_every_step_and_no_clock(finished: Path) -> None:
     assert all("loss" in line and not any("second" in key or "runtime" in key for key in line) for line in lines)
 
 
+@pytest.mark.slow
 def test_two_runs_from_scratch_are_bit_identical(finished: Path, fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One by Snakemake, each stage in a process of its own; one in this process."""
     monkeypatch.chdir(fresh)

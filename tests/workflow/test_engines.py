@@ -65,6 +65,7 @@ def test_an_engine_makes_the_same_dag(fresh: Path, tmp_path: Path, profile: str)
     assert set(jobs(fresh, "--profile", f"profiles/{profile}")) == set(jobs(fresh)) != set()
 
 
+@pytest.mark.slow
 def test_jobs_of_kubernetes_are_such_and_make_what_they_are_for(fresh: Path, tmp_path: Path) -> None:
     path = programs(tmp_path / "cluster", kubectl=KUBECTL)
     target = "results/datasets/kinds/manifest.json"
@@ -121,6 +122,7 @@ def until(condition: Any) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_jobs_of_lsf_are_submitted_with_options_of_bsub(project: Path, tmp_path: Path) -> None:
     path = programs(tmp_path / "cluster", bsub=BSUB, badmin=BADMIN, lsclusters=LSCLUSTERS)
     params = tmp_path / "cluster/lsbatch/lab/configdir/lsb.params"

@@ -43,6 +43,7 @@ def kill_after_checkpoint(project: Path, step: int) -> None:
     job.wait()
 
 
+@pytest.mark.slow
 def test_killed_training_leaves_no_manifest_and_goes_on(long_training: Path) -> None:
     project = long_training
     kill_after_checkpoint(project, 10)
