@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CONFIG = Path("config/config.yaml")
 DATA = Path("data")
+HEAD = "polar-tools check says what this would make, snakemake makes it. What is made already is not made again."
 
 
 @click.command("init")
@@ -41,7 +42,7 @@ def command(folder: Path, data: Path | None, columns: tuple[str, ...], yes: bool
       polar-tools init my-project --data chats.jsonl --method sft --model google/gemma-3-1b-it --yes
       polar-tools init my-project --data reviews.csv --column text=body --column label=stars
     """
-    from polar_tools import options, project, proposing
+    from polar_tools import config_text, options, project, proposing
     from polar_tools.errors import UserError
 
     asks = sys.stdin.isatty() and not yes
@@ -56,10 +57,11 @@ def command(folder: Path, data: Path | None, columns: tuple[str, ...], yes: bool
     click.echo(f"{data}: {rows.count:,} rows, {rows.shape}: {rows.reason}")
     method = _method(rows, said["method"], asks)
     model = _model(rows, method, said["model"], asks)
-    text = _text(folder, rows, method, model, _address(data, folder), said)
+    made, comments = _made(folder, rows, method, model, _address(data, folder), said)
     project.lay(folder)
     _bring(data, folder)
     (folder / CONFIG).parent.mkdir(exist_ok=True)
+    text = config_text.document(made, comments, (folder / CONFIG).parent, HEAD)
     (folder / CONFIG).write_text(text, encoding="utf-8", newline="\n")
     _say_what_next(folder)
 
@@ -113,10 +115,10 @@ def _bring(data: Path, folder: Path) -> None:
     shutil.copytree(data, target) if data.is_dir() else shutil.copyfile(data, target)
 
 
-def _text(folder: Path, rows: Rows, method: str, model: str, data: str, said: dict[str, Any]) -> str:
-    """The config, held to its own types."""
+def _made(folder: Path, rows: Rows, method: str, model: str, data: str, said: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The config, held to its own types, and its comments by place."""
     from polar_tools import config as configs
-    from polar_tools import config_text, hardware, proposing, storage
+    from polar_tools import hardware, proposing, storage
 
     made, comments = proposing.config(rows, method, model, data, hardware.gpus(), said["preset"])
     whole = {"project_name": said["name"] or folder.resolve().name, **made}
@@ -124,8 +126,7 @@ def _text(folder: Path, rows: Rows, method: str, model: str, data: str, said: di
         whole["models"][proposing.BASE]["sha256"] = said["sha256"]
     storage.check(model, said["sha256"])
     configs.parse(whole, str(folder / CONFIG))
-    head = "polar-tools check says what this would make, snakemake makes it. What is made already is not made again."
-    return config_text.document(whole, comments, (folder / CONFIG).parent, head)
+    return whole, comments
 
 
 def _say_what_next(folder: Path) -> None:

@@ -52,6 +52,9 @@ def test_a_column_of_a_name_of_ones_own_is_said(here: Path) -> None:
     assert "60 rows, classification" in told
     assert written(here)["datasets"]["rows"]["columns"] == {"text": "review", "label": "stars"}
     assert written(here)["experiments"]["classification"]["method"] == "classification"
+    line = (here / CONFIG).read_text(encoding="utf-8").splitlines()[0]
+    assert line == "# yaml-language-server: $schema=../workflow/schemas/config.schema.json"
+    assert (here / CONFIG).parent.joinpath(line.partition("=")[2]).is_file()
 
 
 @pytest.mark.parametrize(
