@@ -22,10 +22,13 @@ class Shot:
     page: str
     selector: str = ""
     project: str = "default"
+    height: int = SIZE[1]
+    """The most that is shown."""
 
 
 SHOTS = {
-    "report": Shot("report/index.html", project="tutorial"),
+    "report": Shot("report/index.html", height=1030),
+    "report-films": Shot("report/index.html", project="tutorial"),
     "curves": Shot("report/classification.html", "figure:has(svg)", "tutorial"),
     "mask": Shot("describe/tokenize/report.html", ".card:has(> .xray)"),
     "funnel": Shot("datasets/topics/report.html", ".card:has(> table.funnel)"),
@@ -52,7 +55,7 @@ def _shot(chromium: browser.Browser, results: Path, file: Path, shot: Shot) -> P
             max(0, left - MARGIN),
             max(0, top - MARGIN),
             min(whole.width, right + MARGIN),
-            min(whole.height, bottom + MARGIN, top + SIZE[1]),
+            min(whole.height, bottom + MARGIN, top + shot.height),
         )
         cut = whole.convert("RGB").crop(tuple(round(side) for side in part))
     cut.quantize(COLOURS).save(file, optimize=True)

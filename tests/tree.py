@@ -7,6 +7,7 @@ from pathlib import Path
 
 SILENT = {
     "docs/pictures/report.png": "the overview of a report",
+    "docs/pictures/report-films.png": "that of the tutorial",
     "docs/pictures/curves.png": "the losses of a training",
     "docs/pictures/funnel.png": "what became of the rows of a dataset",
     "docs/pictures/mask.png": "which tokens of a row are trained on",
