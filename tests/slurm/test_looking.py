@@ -76,7 +76,8 @@ def standing(project: Project) -> dict[str, Any]:
 
 def test_jobs_are_seen_to_wait_to_run_and_to_end(project_here: Project) -> None:
     project_here.edit(("max_steps: 4\n", "max_steps: 100000\n"))
-    others = project_here.cluster.says("sbatch", "--parsable", "--partition=urgent", "--nodes=3", "--exclusive", "--wrap=sleep 600").strip()
+    whole = ("--partition=urgent", "--nodes=3", "--exclusive", "--output=/dev/null", "--wrap=sleep 600")
+    others = project_here.cluster.says("sbatch", "--parsable", *whole).strip()
     project_here.start(TARGET, *QUICK, "--retries", "0")
     queued = project_here.wait(lambda: (one := standing(project_here))["state"] == "queued" and one, "the job to be seen")
     (job, _) = project_here.jobs(comment="rule_train")[0]
