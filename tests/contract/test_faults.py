@@ -210,6 +210,7 @@ def instead(hub: Hub, where: str, method: str, page: Answer) -> Callable[[Reques
     return lambda request: page if where in request.where and request.method == method else hub.answer(request)
 
 
+@pytest.mark.slow
 def test_a_fault_of_a_bucket_that_passes(s3_run: Run, request: pytest.FixtureRequest) -> None:
     cells = together(s3_run, ("busy", "limited", "cut", "lost", "slow"), S3_CALLS)
     told(request, "S3 to S3, once", cells)
@@ -229,6 +230,7 @@ def test_a_hub_that_is_always_busy(hub_run: Run, request: pytest.FixtureRequest)
     assert SURVIVED not in cells.values()
 
 
+@pytest.mark.slow
 def test_a_bucket_that_always_asks_to_wait(s3_run: Run, request: pytest.FixtureRequest) -> None:
     cells = apart(s3_run, ["limited"], S3_CALLS, FOREVER, threads=6)
     told(request, "S3 to S3, for ever", cells)

@@ -72,6 +72,7 @@ def test_a_pasted_command_becomes_a_better_model_and_is_done_once(here: Path) ->
     assert other.returncode == 2 and "my-model holds a finished training with other settings" in other.stderr
 
 
+@pytest.mark.slow
 def test_a_command_that_publishes_publishes_and_its_token_stays_nowhere(here: Path, stores: Stores) -> None:
     hub: Hub = stores.hub
     words = f"{DPO} {PAIRS} --push-to-hub --username canary-of-autotrain --token {CANARY}".split()

@@ -323,6 +323,7 @@ def test_what_passed_is_remembered_for_the_same_work_only(
     assert looked == [0, 1, 1, 1]
 
 
+@pytest.mark.slow
 def test_as_a_person_reads_it(project: Path) -> None:
     folder = "results/say/seed0/train"
     lines = {line.split()[0]: line for line in learning.command("preflight", folder).splitlines()}

@@ -93,6 +93,7 @@ def test_from_python_with_objects_and_rows(here: Path) -> None:
     assert Path.cwd() == here
 
 
+@pytest.mark.slow
 def test_from_python_with_a_collator_of_ones_own(here: Path) -> None:
     def train(**more: Any) -> dict[str, Any]:
         return polar_tools.train("llama", "rows.csv", "out", method="sft", max_steps=1, threads=1, data_collator=collator, **more)

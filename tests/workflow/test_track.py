@@ -67,6 +67,7 @@ def server(mlflow_server: Server) -> Iterator[Server]:
     mlflow_server.start()
 
 
+@pytest.mark.slow
 def test_all_that_lies_on_disk_is_sent_once_and_a_model_lands_in_one_run(project: Path, server: Server) -> None:
     configure(project, [to_server(server, "whole"), *EMBEDDED])
     before = {path: (project / path / "manifest.json").stat().st_mtime_ns for path in (TRAIN, MEASURED)}
