@@ -12,6 +12,7 @@ from polar_tools.errors import UserError
 from polar_tools.spelling import did_you_mean
 
 PACKAGE = "polar_tools.commands"
+HELP = ["-h", "--help"]
 
 
 def names() -> list[str]:
@@ -29,6 +30,7 @@ def module(name: str) -> ModuleType:
 def load(name: str) -> click.Command:
     """A tool's command; raises UserError with a suggestion where there is none of that name."""
     command: click.Command = module(name).command
+    command.context_settings.setdefault("help_option_names", HELP)  # also where it is asked without the group above it
     return command
 
 
