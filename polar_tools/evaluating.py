@@ -52,12 +52,8 @@ def evaluate(
     from polar_tools.stages import evaluate as stage
 
     if "training_method" in fields:
-        root = Path(output) if output is not None else foreign_calls.folder(fields) / "evaluation"
-        if test_data is not None and not isinstance(test_data, str | Path):
-            test_data = _written(test_data, root / ROWS / "given.jsonl")
-        told = foreign_calls.measured({**fields, "test_data": test_data}, root / ROWS)
-        ours = Path(told.model).is_dir() and finding.trained(Path(told.model)) is not None  # which knows how it was trained
-        model, test_data, output, method, fields = told.model, told.rows, root, told.method, {} if ours else told.fields
+        output = Path(output) if output is not None else foreign_calls.folder(fields) / "evaluation"
+        model, test_data, method, fields = _by_flat_names(fields, test_data, output)
     if model is None or test_data is None or output is None:
         raise UserError("give model, test_data and output; or training_method, and POLAR Trainer's arguments")
     options.set_up("evaluate")
@@ -84,6 +80,15 @@ def evaluate(
 
         report = stage.measured(predict, rows, chosen, root, made_from)
     return {**report, "method": found.config.method, "notes": [*found.notes, *report.get("notes", [])]}
+
+
+def _by_flat_names(flat: Mapping[str, Any], rows: str | Path | Iterable[Mapping[str, Any]] | None, root: Path) -> foreign_calls.Measured:
+    """What POLAR Trainer's arguments name; of a model that a training of ours left no fields, for it knows how it was trained."""
+    if rows is not None and not isinstance(rows, str | Path):
+        rows = _written(rows, root / ROWS / "given.jsonl")
+    told = foreign_calls.measured({**flat, "test_data": rows}, root / ROWS)
+    ours = Path(told.model).is_dir() and finding.trained(Path(told.model)) is not None
+    return told._replace(fields={}) if ours else told
 
 
 def _known(found: Found, method: str | None, fields: Mapping[str, Any]) -> Found:

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -48,20 +49,20 @@ def spec_argument(*otherwise: str, beside: tuple[str, ...] = ()) -> Callable[[De
     return click.argument("spec", cls=Spec, otherwise=otherwise, beside=beside)
 
 
-class Derived(click.Command):
+class Derived(click.Command, ABC):
     """A command that has options besides those in its file, once there is an option at all: a spec needs none, and no time for them."""
 
+    @abstractmethod
     def forms(self) -> dict[str, list[click.Parameter]]:
         """Every set of parameters that it may have, by what decides between them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def form(self, given: Mapping[str, Any]) -> list[click.Parameter]:
         """The set for these arguments, by the names of parameters."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check(self, given: Mapping[str, Any]) -> None:
         """Raise ConfigError where the config's types refuse these arguments, as far as that can be said without looking at the machine."""
-        raise NotImplementedError
 
 
 class Written(click.ParamType[Any]):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,41 +49,43 @@ def pull_and_push_repo(
     from polar_tools.transfer.order import ordered
     from polar_tools.transfer.progress import Progress
 
-    if source_repo_id is None and target_repo_id is None:
+    with _said(source_repo_id, target_repo_id, flat) as (source, target, message):
+        order = ordered(
+            source,
+            target,
+            source_repo_type=source_repo_type if storage.is_bare(source) else None,
+            target_repo_type=target_repo_type or (source_repo_type if storage.is_bare(target) else None),
+            revision=revision,
+            token=token,
+            source_token=source_token,
+            target_token=target_token,
+            source_endpoint=source_endpoint,
+            target_endpoint=target_endpoint,
+            private=private,
+            message=commit_message or message,
+            allow=_patterns(allow_patterns),
+            ignore=_patterns(ignore_patterns),
+            delete_extra=delete_extra,
+            safetensors_only=safetensors_only,
+            jobs=jobs,
+            all_refs=all_refs,
+            manifest=Path(manifest) if manifest else None,
+        )
+        return transfer.carry_out(order, Progress(bandwidth=bandwidth)).url
+
+
+@contextmanager
+def _said(source: str | None, target: str | None, flat: Mapping[str, Any]) -> Iterator[tuple[str, str, str | None]]:
+    """Source, target and message; where neither side is named, as POLAR Trainer's arguments say, with their keys in the environment."""
+    if source is None and target is None:
         from polar_tools import foreign_calls
 
         with foreign_calls.copying(flat) as copied:
-            rest = {"ignore_patterns": ignore_patterns, "allow_patterns": allow_patterns, "revision": revision, "manifest": manifest}
-            sides = {"token": token, "source_token": source_token, "target_token": target_token}
-            ends = {"source_endpoint": source_endpoint, "target_endpoint": target_endpoint}
-            how = {"all_refs": all_refs, "delete_extra": delete_extra, "safetensors_only": safetensors_only, "jobs": jobs}
-            message = commit_message or copied.message
-            given: dict[str, Any] = {**rest, **sides, **ends, **how, "bandwidth": bandwidth, "private": private, "commit_message": message}
-            return pull_and_push_repo(copied.source, copied.target, **given)
-    if source_repo_id is None or target_repo_id is None or flat:
+            yield copied
+    elif source is None or target is None or flat:
         raise UserError(_unclear(flat))
-    order = ordered(
-        source_repo_id,
-        target_repo_id,
-        source_repo_type=source_repo_type if storage.is_bare(source_repo_id) else None,
-        target_repo_type=target_repo_type or (source_repo_type if storage.is_bare(target_repo_id) else None),
-        revision=revision,
-        token=token,
-        source_token=source_token,
-        target_token=target_token,
-        source_endpoint=source_endpoint,
-        target_endpoint=target_endpoint,
-        private=private,
-        message=commit_message,
-        allow=_patterns(allow_patterns),
-        ignore=_patterns(ignore_patterns),
-        delete_extra=delete_extra,
-        safetensors_only=safetensors_only,
-        jobs=jobs,
-        all_refs=all_refs,
-        manifest=Path(manifest) if manifest else None,
-    )
-    return transfer.carry_out(order, Progress(bandwidth=bandwidth)).url
+    else:
+        yield source, target, None
 
 
 def _unclear(flat: Mapping[str, Any]) -> str:
