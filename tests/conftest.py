@@ -80,6 +80,16 @@ def fresh(assets: Path, tmp_path: Path) -> Path:
     return tmp_path / "project"
 
 
+@pytest.fixture
+def here(assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with a model and a CSV: for tests of tools on their own."""
+    shutil.copytree(assets / "assets/llama", tmp_path / "llama")
+    text = (assets / "assets/rows.csv").read_text(encoding="utf-8")
+    (tmp_path / "rows.csv").write_text(text.replace("question,answer", "prompt,completion"), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A real MLflow server; a test that needs it to be there starts it, for the one before may have killed it."""

@@ -1,7 +1,6 @@
 """Tools as jobs: they outlive whoever started them, any process may ask, and what is cancelled goes on."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,16 +18,6 @@ from polar_tools.jobs.asking import Status
 TRAIN = {"method": "sft", "model_name_or_path": "llama", "train_data": "rows.csv", "output_dir": "out"}
 PROGRAM = "from polar_tools import jobs; print(jobs.start('prepare', {'source': 'rows.csv', 'output': 'prepared'}, 'jobs').folder)"
 SECRET = "hf_aSecretThatNobodyMaySee"
-
-
-@pytest.fixture
-def here(assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a model and a CSV."""
-    shutil.copytree(assets / "assets/llama", tmp_path / "llama")
-    text = (assets / "assets/rows.csv").read_text(encoding="utf-8")
-    (tmp_path / "rows.csv").write_text(text.replace("question,answer", "prompt,completion"), encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def until(seen: Callable[[], bool]) -> None:

@@ -1,7 +1,6 @@
 """`polar-tools train` and `polar_tools.train` without a workflow: one CSV in, one model out."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,6 @@ from tests.tiny import run
 
 TRACKED = ["--tracker", "tensorboard", "-o", "tensorboard.log_dir=events"]
 SHORT = ["--max-steps", "2", "--threads", "1", "--logging-steps", "1"]
-
-
-@pytest.fixture
-def here(assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a model and a CSV."""
-    shutil.copytree(assets / "assets/llama", tmp_path / "llama")
-    text = (assets / "assets/rows.csv").read_text(encoding="utf-8")
-    (tmp_path / "rows.csv").write_text(text.replace("question,answer", "prompt,completion"), encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def train(*words: str, method: str = "sft", output: str = "out") -> Result:
