@@ -81,6 +81,17 @@ def test_an_empty_repository_arrives_as_one(hub: Hub, tmp_path: Path) -> None:
         assert hub.files("me/copy").keys() <= {".gitattributes"}
 
 
+def test_a_machine_that_was_just_started_sends_large_files_too(hub: Hub, tmp_path: Path) -> None:
+    """Clocks that count from the start are close to 0 there."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import time\nreal, start = time.monotonic, time.monotonic()\ntime.monotonic = lambda: real() - start\n"
+    )
+    hub.commit("org/name", {"config.json": b"{}", "model.safetensors": b"weights"})
+    done = pull(tmp_path, "--source", "org/name", "--target", "me/copy", **hub.environment(TOKEN), PYTHONPATH=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert hub.files("me/copy")["model.safetensors"] == b"weights"
+
+
 # Branches and tags
 
 

@@ -19,6 +19,8 @@ LOT_BYTES = 1 << 30
 """Bytes of those files: what takes longer may find its answer out of date."""
 FRESH = 600.0
 """Seconds for which an answer is used: the addresses in it are good for a while only."""
+NEVER: tuple[float, dict[str, Any]] = (float("-inf"), {})
+"""An answer that was not asked for; 0 would be no long time ago on a machine that has just been started."""
 SILENCE = 300.0
 """Seconds after which a store that is sent to and says nothing counts as gone."""
 
@@ -57,7 +59,7 @@ class Uploads:
         """Where to send a file; nothing where it is there already. No answer is used twice."""
         oid = str(entry.sha256)
         with self._lock:
-            asked, answer = self._answers.pop(oid, (0.0, {}))
+            asked, answer = self._answers.pop(oid, NEVER)
             if time.monotonic() - asked > FRESH:
                 self._answers |= self._asked(self._lot(entry))
                 _, answer = self._answers.pop(oid)
