@@ -30,7 +30,7 @@ def environment() -> Iterator[None]:
     os.environ.update(before)
 
 
-def _once(folder: Path, make: Callable[[Path], None]) -> Path:
+def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
     """`folder`, made by whichever test process comes first."""
     with FileLock(f"{folder}.lock"):
         if not folder.is_dir():
@@ -51,7 +51,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 @pytest.fixture(scope="session")
 def assets(shared: Path) -> Path:
     """Tiny models and rows. Read only."""
-    return _once(shared / "tiny-assets", tiny.make_assets)
+    return made_once(shared / "tiny-assets", tiny.make_assets)
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +64,7 @@ def finished(shared: Path, assets: Path) -> Path:
         assert done.returncode == 0, done.stderr
         assert f"Provided cores: {os.cpu_count()}" in done.stdout + done.stderr, "jobs would run beside each other without bounds"
 
-    return _once(shared / "tiny-finished", make)
+    return made_once(shared / "tiny-finished", make)
 
 
 @pytest.fixture

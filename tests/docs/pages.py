@@ -1,4 +1,4 @@
-"""Code blocks of the documentation, and the commands in them; `python -m tests.docs.pages` lists those that no test runs."""
+"""Code blocks of the documentation, and the commands in them; `python -m tests.docs.pages` lists those with a test of their own."""
 
 import re
 import shlex
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from tests.tiny import REPOSITORY
 
 FENCE = re.compile(r"^```(?P<language>\w*)(?: title=\"(?P<title>[^\"]*)\")?[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-NOT_RUN = re.compile(r"<!-- not run: (.*?) -->\n+\Z")
 COMMENTS = re.compile(r"(?:<!--.*?-->\n+)+\Z")
 STATUS = re.compile(r"<!-- exit status: (\d+) -->")
 PROMPT = re.compile(r"^(?:[\w-]+)?\$ +")
@@ -16,21 +15,18 @@ CONSOLE, SHELL = ("console", ""), ("bash", "sh")
 GENERATED = ("docs/cli.md", "docs/faults.md", "config/README.md", "CHANGELOG.md")
 """Pages that are made of what tests and the code say."""
 ELSEWHERE = {
-    r"--profile slurm|\bsrun\b|\bsinfo\b|\bscontrol\b|NODE_RANK": "needs a cluster",
-    r"s3://|minio:|\bdvc\b|make pull|name\.json": "needs a bucket",
-    r"HuggingFaceTB/|hf://|your-name/|microsoft/|reproduce org/|--target \S+/\S+ --private": "needs a Hub, or an account there",
-    r"^make |^python3?\.11 |^python3? -m venv|^git clone|^cd polar$|pip install": "is what sets a clone up; continuous integration does it",
-    r"\brsync\b|xdg-open|^cd bundle|sha256sum|^polar-tools bundle|^\. \.venv": "is done elsewhere, or by hand",
-    r"127\.0\.0\.1|http://mlflow": "needs a tracker's server",
-    r"localhost:|controller\.py|CONTROLLER_TOKEN": "needs the example controller; tests/unit/test_controller.py runs it",
-    r"trainer\.env|base\.yaml|^polar-tools (?:convert|llm) ": "reads foreign files; tests/contract/test_conversions.py runs it",
-    r"support\.(?:yaml|json)": "reads what the reader has put together by the page's table",
-    r"--key signer|--files \.\./data": "needs what another machine signed or kept",
-    r"\| jq ": "needs jq",
-    r"--follow|--watch": "goes on until it is stopped",
-    r"config/examples/|examples/fetch_data\.py|pypi://": "fetches models and rows; `make examples` does it",
+    r"--profile slurm|\bsrun\b": "tests/slurm/test_pages.py",
+    r"NODE_RANK=": "tests/unit/test_distributed.py",
+    r"^polar-tools bundle|\brsync\b|^cd bundle|sha256sum": "tests/workflow/test_bundle.py",
+    r"^make run|^git clone|^cd polar$": "tests/workflow/test_default_run.py",
+    r"^make data|config/examples/shapes": "tests/contract/test_shape_examples.py",
+    r"^python3\.11 -m venv|^pip install": "tests/unit/test_init.py",
+    r"^polar-tools convert .* --run ": "tests/unit/test_converted_runs.py",
+    r"^polar-tools publish .* --follow": "tests/contract/test_publish.py",
+    r"compare one:base one": "tests/unit/test_compare.py",
+    r"POLAR_CONTROLLER_TOKEN|examples/controller\.py": "tests/unit/test_controller.py",
 }
-"""What a command says of itself -> why no test runs it."""
+"""What a command says of itself -> the test that types it, for what doesn't run in a reader's folder (tests/docs/test_running.py)."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +40,28 @@ class Block:
     text: str
     before: str
     """The comments right above it."""
-    not_run: str | None
 
     @property
     def place(self) -> str:
         return f"{self.page}:{self.line}"
 
+    @property
+    def foreign(self) -> bool:
+        """Whether it is what another program reads: `<!-- another program's: NAME -->` stands above it."""
+        return "<!-- another program's: " in self.before
+
 
 @dataclass(frozen=True)
 class Command:
-    """A command as it is typed, continued lines joined, comments left out; `not_run` says why no test runs it."""
+    """A command as it is typed, continued lines joined, comments left out."""
 
     block: Block
     text: str
-    not_run: str | None
+
+    @property
+    def elsewhere(self) -> str | None:
+        """The file of the test that runs it; None where it runs in a reader's folder."""
+        return next((test for pattern, test in ELSEWHERE.items() if re.search(pattern, self.text)), None)
 
     @property
     def exit_status(self) -> int:
@@ -86,27 +90,27 @@ def blocks(page: str, *languages: str) -> list[Block]:
     text = text_of(page)
     found = []
     for match in FENCE.finditer(text):
-        said = NOT_RUN.search(text[: match.start()])
         line = text[: match.start()].count("\n") + 1
         above = COMMENTS.search(text[: match.start()])
         before = above[0] if above else ""
-        found.append(Block(page, line, match["language"], match["title"], match["text"], before, said[1] if said else None))
+        found.append(Block(page, line, match["language"], match["title"], match["text"], before))
     return [block for block in found if not languages or block.language in languages]
 
 
 def commands(page: str) -> list[Command]:
     """What a reader of `page` would type."""
     shown = blocks(page, *CONSOLE, *SHELL)
-    return [Command(block, line, block.not_run or _elsewhere(line)) for block in shown for line in _lines(block)]
+    return [Command(block, line) for block in shown for line in _lines(block)]
+
+
+def original(page: str) -> str:
+    """The English page of a translation; of another page itself."""
+    return page.replace(".ko.md", ".md")
 
 
 def simple(text: str) -> list[list[str]]:
     """The simple commands of a line, each as words, without redirections and variables before it."""
     return [words for words in map(_bare, _split(text)) if words]
-
-
-def _elsewhere(command: str) -> str | None:
-    return next((why for pattern, why in ELSEWHERE.items() if re.search(pattern, command)), None)
 
 
 def _lines(block: Block) -> Iterator[str]:
@@ -155,8 +159,7 @@ def _bare(words: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    typed = [command for page in every() for command in commands(page)]
-    idle = [command for command in typed if command.not_run]
-    for command in idle:
-        print(f"{command.block.place}: {command.text}\n    {command.not_run}")
-    print(f"{len(typed)} commands; {len(typed) - len(idle)} are run, {len(idle)} are only parsed")
+    for page in every():
+        for command in commands(page):
+            if command.elsewhere:
+                print(f"{command.block.place}: {command.text}\n    {command.elsewhere}")

@@ -4,12 +4,14 @@ import csv
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tests import tiny
+from tests.docs import pages
 from tests.tiny import REPOSITORY
 
 TOPICS = {"cat": "Animals", "dog": "Animals and people", "fish": "Nature"}
@@ -21,24 +23,54 @@ SMALL = {
 }
 
 
+BESIDES = ("examples", ".dvc", ".dvcignore", "Makefile", "pyproject.toml")
+FOREIGN = {
+    "trainer.env": "polar_trainer.env",
+    "base.yaml": "model_trainer/base.yaml",
+    "experiment.yaml": "model_trainer/experiment.yaml",
+    "run.sh": "autotrain/sft.sh",
+}
+"""What people bring along -> the sample of it in tests/foreign."""
+
+
 def make(folder: Path, assets: Path) -> None:
-    """The default run's project on tiny models and rows, made once, with the other files that pages speak of."""
+    """The default run's project on tiny models and rows, with the other files that pages speak of; nothing has been made in it."""
     folder.mkdir()
-    for name in (*tiny.WORKFLOW_FILES, "examples", "dvc.yaml"):
+    for name in (*tiny.WORKFLOW_FILES, *BESIDES):
         subprocess.run(["cp", "-a", str(REPOSITORY / name), str(folder)], check=True)
     shutil.copytree(assets / "assets", folder / "assets")
     (folder / "config").mkdir()
-    config = _config()
-    _write(folder / "config/config.yaml", config)
-    _write(folder / "config.yaml", config)
-    _write(folder / "my.yaml", config)
+    for name in ("config/config.yaml", "config.yaml", "my.yaml"):
+        _write(folder / name, _config())
+    _write(folder / "dvc.yaml", _stages())
     _rows(folder)
+    _support(folder / "data")
+    for name, sample in FOREIGN.items():
+        shutil.copy(REPOSITORY / "tests/foreign" / sample, folder / name)
     for name in MODELS:
         shutil.copytree(folder / "assets/llama", folder / name)
     shutil.copytree(folder / "assets/bert", folder / "minilm")
+    (folder / ".venv").symlink_to(sys.prefix)
+    (folder / "FOLDER").symlink_to("published")
+    key = "openssl ecparam -name prime256v1 -genkey -noout -out signer.key && openssl ec -in signer.key -pubout -out signer.pem"
+    subprocess.run(["bash", "-c", key], cwd=folder, check=True, capture_output=True)
     _git(folder)
+
+
+def live_in(folder: Path) -> None:
+    """Make all that the project's config asks for."""
     done = tiny.run("snakemake", cwd=folder)
     assert done.returncode == 0, done.stderr
+
+
+def lay_configs(page: str, folder: Path) -> None:
+    """The configs that a page shows under a file's name, each smaller, and for a machine without GPUs."""
+    for block in pages.blocks(page, "yaml"):
+        if block.title:
+            told = yaml.safe_load(block.text)
+            for experiment in {} if block.foreign else told.get("experiments", {}).values():
+                experiment |= {"gpus": 0, "threads": 1, "num_train_epochs": 1}
+            _write(folder / block.title, told)
 
 
 def _config() -> dict[str, Any]:
@@ -53,7 +85,15 @@ def _config() -> dict[str, Any]:
     told["experiments"]["describe"].pop("on_too_long")
     told["evaluations"]["descriptions"]["generation"] = {"max_new_tokens": 4}
     told["run"] = {"trackers": ["tensorboard"]}
-    told["publish"] = {"model": {"experiment": "describe", "folder": "published", "licenses": LICENCES}}
+    told["publish"] = {"model": {"experiment": "describe", "folder": "published", "sign": "signer.key", "licenses": LICENCES}}
+    return dict(told)
+
+
+def _stages() -> dict[str, Any]:
+    """dvc.yaml without the stage of models that are converted: here none is."""
+    told = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))
+    del told["stages"]["models"]
+    told["stages"]["experiment"]["do"]["deps"].remove("results/models")
     return dict(told)
 
 
@@ -77,6 +117,17 @@ def _rows(folder: Path) -> None:
     )
 
 
+def _support(folder: Path) -> None:
+    """data/: questions and answers as other programs' examples have them."""
+    folder.mkdir()
+    told = [(f"What does animal {number} do?", f"It sleeps for {number} hours.") for number in range(24)]
+    for name, part in {"train.csv": told[:18], "valid.csv": told[18:]}.items():
+        _table(folder / name, [{"text": f"{question} {answer}"} for question, answer in part])
+    _lines(folder / "dialogues.jsonl", [{"messages": [_turn("user", question), _turn("assistant", answer)]} for question, answer in told])
+    rows = [{"instruction": question, "input": "", "output": answer} for question, answer in told]
+    (folder / "support.json").write_text(json.dumps(rows), encoding="utf-8")
+
+
 def _turn(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}
 
@@ -98,7 +149,8 @@ def _write(file: Path, config: dict[str, Any]) -> None:
 
 def _git(folder: Path) -> None:
     """Two commits, for what compares them."""
-    (folder / ".gitignore").write_text("results/\nresources/\nlogs/\nbenchmarks/\n.snakemake/\nassets/\n", encoding="utf-8")
-    who = ["-c", "user.name=reader", "-c", "user.email=reader@example.org"]
-    for words in (["init", "-q"], ["add", "config"], [*who, "commit", "-qm", "One"], [*who, "commit", "-qm", "Two", "--allow-empty"]):
+    ignored = ("results/", "resources/", "logs/", "benchmarks/", ".snakemake/", "assets/", ".venv", "published", "FOLDER")
+    (folder / ".gitignore").write_text("\n".join(ignored), encoding="utf-8")
+    who = (["config", "user.name", "reader"], ["config", "user.email", "reader@example.org"])
+    for words in (["init", "-q"], *who, ["add", "config"], ["commit", "-qm", "One"], ["commit", "-qm", "Two", "--allow-empty"]):
         subprocess.run(["git", *words], cwd=folder, check=True)

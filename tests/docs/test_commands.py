@@ -1,4 +1,4 @@
-"""Every command of the documentation is one that its program takes, every path in it is there, and who isn't run says why."""
+"""Every command of the documentation is one that its program takes, every path in it is there, and a test runs it."""
 
 import ast
 import importlib.util
@@ -26,6 +26,19 @@ def test_programs_take_the_commands(page: str) -> None:
         if (said := parsing.complaint(words))
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_what_runs_elsewhere_has_a_test_there() -> None:
+    there = {command.elsewhere for page in pages.every() for command in pages.commands(page)}
+    assert there == {None, *pages.ELSEWHERE.values()}, "a pattern that no command has"
+    assert not [test for test in pages.ELSEWHERE.values() if not (REPOSITORY / test).is_file()]
+
+
+@pytest.mark.parametrize("page", [page for page in pages.every() if pages.original(page) != page])
+def test_a_translation_has_the_commands_of_its_original(page: str) -> None:
+    """Which are run there."""
+    known = {command.text for command in pages.commands(pages.original(page))}
+    assert not [command.text for command in pages.commands(page) if command.text not in known]
 
 
 @pytest.mark.parametrize("page", pages.every())

@@ -1,10 +1,7 @@
-"""The documentation's commands, run as a reader types them, page by page; `python -m tests.docs.pages` lists those that only are parsed."""
+"""The documentation's commands, run as a reader types them, page by page; `python -m tests.docs.pages` lists those that other tests run."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -14,20 +11,44 @@ import pytest
 import yaml
 
 from tests import tiny
-from tests.docs import pages, place
+from tests.conftest import made_once
+from tests.docs import pages, place, services, shell
 
-RUN = [page for page in pages.every() if any(not command.not_run for command in pages.commands(page))]
+ORIGINALS = [page for page in pages.every() if pages.original(page) == page]
+RUN = [page for page in ORIGINALS if any(not command.elsewhere for command in pages.commands(page))]
 INIT = re.compile(r"^polar-tools init (?!.*--model)")
 """It proposes a model of a Hub, for which a tiny one stands here."""
+ENDLESS = re.compile(r"--follow|--watch")
+"""What goes on until Ctrl-C; which is no error of theirs."""
+INTERRUPTED = (0, 130)
+NAMES = {
+    "descriptions.rougeL=0.4": "descriptions.rougeL=0.0",
+    "make pull": "make -o .venv/installed-pull pull",
+}
+"""What a tiny model doesn't reach, and what this environment has installed already."""
+PUBLISH = "polar-tools publish results/describe/seed0/train --set 'licenses={smollm2: apache-2.0, descriptions: cc-by-sa-4.0}'"
+BEFORE = {
+    "docs/convert.md": ("rm config/config.yaml",),
+    "docs/publish.md": ("rm -r ORG",),
+    "docs/reproduce.md": (
+        f"{PUBLISH} --target org/describe --target s3://bucket/models/describe",
+        "mkdir ../data && cp -r articles.jsonl assets ../data",
+    ),
+}
+"""What somebody did before."""
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def lived_in(tmp_path_factory: pytest.TempPathFactory, assets: Path) -> Path:
-    folder = tmp_path_factory.mktemp("reader") / "project"
-    place.make(folder, assets)
-    return folder
+@pytest.fixture(scope="session")
+def lived_in(shared: Path, assets: Path) -> Path:
+    """A reader's folder in which the workflow has run. Read only."""
+
+    def make(folder: Path) -> None:
+        place.make(folder, assets)
+        place.live_in(folder)
+
+    return made_once(shared / "lived-in", make)
 
 
 @pytest.fixture
@@ -36,69 +57,69 @@ def reader(lived_in: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(lived_in, tmp_path / "project", symlinks=True))
 
 
-def typed(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """A line in a shell of this environment; a command that would ask gets no answer."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    env = {**os.environ, "PATH": path, "HF_HUB_OFFLINE": "1"}
-    words = ["bash", "-o", "pipefail", "-c", command]
-    return subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-
-
 @pytest.mark.parametrize("page", [page for page in RUN if "tutorial" not in page])
-def test_commands_do_what_the_page_says(page: str, reader: Path) -> None:
+def test_commands_do_what_the_page_says(page: str, reader: Path, assets: Path) -> None:
     if "--output-dir out" not in pages.text_of(page):  # the model that another page left
         shutil.copytree(reader / "ORG/NAME", reader / "out/model")
-    told = [(command, done) for commands in _by_block(page) for command, done in _in_turn(commands, reader)]
-    wrong = [
-        f"{command.block.place}: {command.text}\n{done.stdout}{done.stderr}"
-        for command, done in told
-        if done.returncode != command.exit_status
-    ]
+    place.lay_configs(page, reader)
+    with services.reached(page, assets) as reached:
+        for line in BEFORE.get(page, ()):
+            with shell.opened(reader, reached.environment) as bash:
+                done = bash.type(_here(line, reader, reached))
+                assert done.status == 0, f"{line}\n{done.said}"
+        wrong = [found for block in _blocks(page) for found in _wrong(block, reader, reached)]
     assert not wrong, "\n".join(wrong)
 
 
-def _by_block(page: str) -> Iterator[list[pages.Command]]:
-    """The commands of a page that are run, block by block."""
-    found = [command for command in pages.commands(page) if command.not_run is None]
+def _blocks(page: str) -> Iterator[list[pages.Command]]:
+    """The commands of a page that run here, block by block."""
+    found = [command for command in pages.commands(page) if not command.elsewhere]
     yield from (list(commands) for _, commands in groupby(found, lambda command: command.block.place))
 
 
-def _in_turn(commands: list[pages.Command], folder: Path) -> Iterator[tuple[pages.Command, subprocess.CompletedProcess[str]]]:
-    """Each command and what became of it; a block begins in `folder`, and may go on below it."""
-    here = folder
-    for command in commands:
-        text = f"{command.text} --model {folder / 'minilm'}" if INIT.match(command.text) else command.text
-        if (below := here / command.text.removeprefix("cd ")).is_dir() and command.text.startswith("cd "):
-            here = below
-        else:
-            yield command, typed(text, here)
+def _wrong(commands: list[pages.Command], folder: Path, reached: services.Services) -> Iterator[str]:
+    """What ends otherwise than the page says, of a block that is typed into one shell."""
+    with shell.opened(folder, reached.environment) as bash:
+        for command in commands:
+            endless = ENDLESS.search(command.text) is not None
+            done = bash.type(_here(command.text, folder, reached), endless)
+            if done.status not in (INTERRUPTED if endless else (command.exit_status,)):
+                yield f"{command.block.place}: {command.text} -> {done.status}\n{done.said}"
 
 
-@pytest.mark.parametrize("page", ["docs/tutorial.md", "docs/tutorial.ko.md"])
-def test_a_table_becomes_a_report_in_under_ten_commands(page: str, reader: Path) -> None:
-    folder, count, change = reader, 0, yaml.safe_load(pages.blocks(page, "yaml")[0].text)
-    for command in pages.commands(page):
-        if command.text.startswith("cd "):
-            folder, count = folder / command.text.removeprefix("cd "), count + 1
-        elif not command.not_run:
+def _here(line: str, folder: Path, reached: services.Services) -> str:
+    """A line with what stands for the page's names in it."""
+    for name, other in {**NAMES, **reached.names}.items():
+        line = line.replace(name, other)
+    return f"{line} --model {folder / 'minilm'}" if INIT.match(line) else line
+
+
+def test_a_table_becomes_a_report_in_under_ten_commands(reader: Path) -> None:
+    page, folder, count = "docs/tutorial.md", reader, 0
+    change = yaml.safe_load(pages.blocks(page, "yaml")[0].text)
+    with shell.opened(reader, {}) as bash:
+        for command in pages.commands(page):
+            if command.elsewhere:
+                continue
+            if command.text.startswith("cd "):
+                folder = folder / command.text.removeprefix("cd ")
             if command.text == "snakemake":
                 _edit(folder / "config/config.yaml", change)
             count += not (folder / "results/report/index.html").exists()
-            done = typed(command.text, folder)
-            assert done.returncode == 0, f"{command.block.place}: {command.text}\n{done.stdout}{done.stderr}"
+            done = bash.type(command.text)
+            assert done.status == 0, f"{command.block.place}: {command.text}\n{done.said}"
     report = (folder / "results/report/index.html").read_text(encoding="utf-8")
     assert "classification" in report and "accuracy" in report
     assert count < 10
 
 
 def _edit(file: Path, change: dict[str, Any]) -> None:
-    """What the tutorial lets a reader change, on rows of which there are fewer."""
+    """What the tutorial lets a reader change, and fewer steps."""
     told = yaml.safe_load(file.read_text(encoding="utf-8"))
     for section, entries in change.items():
         for name, fields in entries.items():
             assert name in told[section], f"init called it something else than {name}"
             told[section][name] |= fields
-    told["datasets"]["rows"]["filters"][-1]["rows"] = 48
     told["experiments"]["classification"]["max_steps"] = 4
     file.write_text(yaml.safe_dump(told, sort_keys=False), encoding="utf-8")
 

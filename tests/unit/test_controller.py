@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
+from tests.docs import pages, shell
 from tests.tiny import REPOSITORY
 
 TOKEN = "a-token-that-nobody-guesses"
@@ -92,6 +94,30 @@ def test_a_training_is_started_and_asked_for_until_it_is_done(server: Server) ->
     assert "step 2/2" in server.ask("GET", f"/jobs/{job['id']}/log")[1]["log"]
     assert {job["id"], waiting["id"]} <= {one["id"] for one in server.ask("GET", "/jobs")[1]}
     assert server.ask("DELETE", f"/jobs/{job['id']}")[1]["state"] == "done"
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_page(here: Path) -> None:
+    shutil.copytree(here / "llama", here / "work/org/name")
+    shutil.copy(here / "rows.csv", here / "work")
+    (here / "examples").symlink_to(REPOSITORY / "examples")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    answers = []
+    with shell.opened(here, {}) as bash:
+        for command in pages.commands("docs/programs.md"):
+            if command.elsewhere:
+                line = command.text.replace("8000", port)
+                done = bash.type(line.replace("/ID", f"/{answers[0]['id']}") if answers else line)
+                assert done.status == 0, f"{line}\n{done.said}"
+                if line.endswith("&"):
+                    assert bash.type(f"until curl -s localhost:{port}; do sleep 0.2; done").status == 0
+                elif line.startswith("curl"):
+                    answers.append(json.loads(done.said))
+    started, asked, cancelled = answers
+    assert started["id"] == asked["id"] == cancelled["id"] and asked["state"] in ("queued", "running")
+    assert not (here / "work/out/model").exists()
 
 
 @pytest.mark.slow
