@@ -55,6 +55,12 @@ class Model(Source):
 
     The model itself becomes the encoder. Both must have the same vocabulary; the attention from one to the other is new.
     """
+    added_tokens: tuple[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)], ...] = ()
+    """Words such as `#Person1#` that become tokens of their own, read and written like all others.
+
+    Their embeddings are drawn, always in the same way, from where those of the model lie. An adapter trains them only where
+    `modules_to_save` names the embeddings.
+    """
 
     @model_validator(mode="after")
     def _revision_is_of_a_hub(self) -> Self:

@@ -68,6 +68,8 @@ class ConvertSpec(Spec):
     """The folder whose tokenizer is taken."""
     decoder_name: PayloadPath | None = None
     """The folder of the model that becomes the decoder, which may be `model` itself."""
+    added_tokens: tuple[str, ...] = ()
+    """What becomes a token of its own."""
 
 
 class Files(Frozen):

@@ -111,10 +111,6 @@ IDLE: dict[str, Rule] = {
     "model.type": Dropped("the method says it: an encoder-decoder, trained as seq2seq"),
     "model.architecture": Dropped("the model's own config.json says it"),
     "test_file": Dropped("rows without summaries can't be measured; `polar-tools predict` writes summaries of them"),
-    "special_tokens": Dropped(
-        "no tokens are added to a vocabulary: such marks are read in the pieces that the tokenizer has for them. For one of their own, add "
-        "them to the model and its tokenizer before, save both, and name that folder"
-    ),
     "bos_token": Dropped("the tokenizer's own, with which the model was trained before"),
     "eos_token": Dropped("the tokenizer's own, with which the model was trained before"),
     "evaluation.metric": Dropped("evaluations have ROUGE, and more: those of the method seq2seq"),
@@ -152,6 +148,7 @@ def _material(said: Mapping[str, Any], draft: Draft) -> None:
         raise UserError("general.model_name (or model.checkpoint) is missing: name a folder, or ORG/NAME on the Hub")
     draft.put(f"{MODEL_AT}.source", places.located(str(said["model"])), "model")
     draft.put(f"{TRAINING_AT}.model", "model", text="the model above")
+    draft.apply(said, {"special_tokens": To(f"{MODEL_AT}.added_tokens", _words, "tokens of their own, which texts keep")})
     train, dev = str(said.get("train_file", "train.csv")), str(said.get("dev_file", "dev.csv"))
     folder = said.get("data_path")
     if folder is None and "train_file" not in said:
@@ -169,6 +166,10 @@ def _material(said: Mapping[str, Any], draft: Draft) -> None:
     for name, role, column in (("dialogue_column", "document", "dialogue"), ("summary_column", "summary", "summary")):
         draft.put(f"{DATA_AT}.columns.{role}", said.get(name, column), *((name,) if name in said else ("", "DialogSum's column")))
     draft.apply(said, {"prefix": To(f"{TRAINING_AT}.source_prefix")})
+
+
+def _words(told: Any) -> list[str]:
+    return [str(word).strip() for word in (told.split(",") if isinstance(told, str) else told)]
 
 
 def _file(path: str) -> str:

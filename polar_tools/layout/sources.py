@@ -81,7 +81,7 @@ class Sources:
     def _model(self, name: str) -> str:
         model, snapshot = self.config.models[name], self._mirror("models", name)
         parts = {field: self._part(name, field, owner) for field, owner in model.parts().items()}
-        same = {"gguf_file": model.gguf_file, "model_subfolder": model.model_subfolder}
+        same = {field: getattr(model, field) for field in ("gguf_file", "model_subfolder", "added_tokens")}
         spec = ConvertSpec.model_validate({"model": snapshot, **same, **parts})
         return snapshot if spec == ConvertSpec(model=snapshot) else self._add(f"results/models/{name}", spec)
 

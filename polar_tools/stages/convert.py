@@ -1,13 +1,16 @@
-"""Put a model's folder together, once: GGUF weights as safetensors, a subfolder, another's config or tokenizer, another as decoder."""
+"""Put a model's folder together, once: GGUF weights as safetensors, a subfolder, another's parts or decoder, more tokens."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
+from polar_tools import architectures
 from polar_tools.artifact import Facts, put
 from polar_tools.errors import UserError, first_line
 from polar_tools.modeling import LIBRARIES as MODELING
+from polar_tools.modeling import seed_everything
 from polar_tools.specs import ConvertSpec
 
 LIBRARIES = (*MODELING, "gguf")
@@ -40,7 +43,9 @@ def run(spec: ConvertSpec, folder: Path) -> Facts:
             _take(field, Path(owner), names, target)
     if spec.decoder_name is not None:
         _join(target, target if spec.decoder_name == spec.model else Path(spec.decoder_name))
-    told = spec.model_dump(exclude={"stage", "model"}, exclude_none=True)
+    if spec.added_tokens:
+        _enlarge(spec.added_tokens, target)
+    told = spec.model_dump(exclude={"stage", "model"}, exclude_defaults=True)
     return Facts(recorded={"converted_from": told})
 
 
@@ -98,3 +103,39 @@ def _join(encoder: Path, decoder: Path) -> None:
     shutil.rmtree(encoder)
     model.save_pretrained(encoder)
     tokenizer.save_pretrained(encoder)
+
+
+def _enlarge(words: tuple[str, ...], target: Path) -> None:
+    """Let `words` be tokens of the model in `target`; raises UserError where it has no tokenizer, or no class that transformers knows.
+
+    A new embedding is drawn around the mean of those that are there (Hewitt 2021), always in the same way.
+    """
+    from transformers import AddedToken, AutoTokenizer
+
+    seed_everything(0, threads=1)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(target, local_files_only=True)
+        model = _class_of(target).from_pretrained(target, dtype="auto", local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise UserError(f"added_tokens: the model can't be given more tokens: {first_line(error)}") from error
+    tokenizer.add_tokens([AddedToken(word, normalized=False) for word in words])
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:  # some have rows to spare
+        model.resize_token_embeddings(len(tokenizer))
+    apart = target.with_name(".enlarged")  # what lies in `target` may be linked to what was mirrored
+    model.save_pretrained(apart)
+    tokenizer.save_pretrained(apart)
+    for path in [*target.glob("*.safetensors*"), *target.glob("pytorch_model*.bin*")]:
+        path.unlink()
+    for path in sorted(apart.iterdir()):
+        put(path, target / path.name)
+    shutil.rmtree(apart)
+
+
+def _class_of(folder: Path) -> Any:
+    """The class that the model was saved from."""
+    import transformers
+
+    [name, *_] = architectures.told(str(folder)).get("architectures") or [""]
+    if (found := getattr(transformers, name, None)) is None:
+        raise ValueError(f"transformers has no class `{name}`, which config.json names in `architectures`")
+    return found

@@ -30,7 +30,7 @@ CASES: dict[str, Case] = {
     "prefix": Case("summarize: ", {f"{T}.source_prefix": "summarize: "}),
     "encoder_max_len": Case(300, {f"{T}.max_length": 300}),
     "decoder_max_len": Case(50, {f"{T}.max_target_length": 50}),
-    "special_tokens": Case(["#Person1#"]),
+    "special_tokens": Case(["#Person1#"], {"models.model.added_tokens": ["#Person1#"]}),
     "bos_token": Case("<s>"),
     "eos_token": Case("</s>"),
     **same(num_train_epochs=5, per_device_train_batch_size=4, per_device_eval_batch_size=2, dataloader_num_workers=1),

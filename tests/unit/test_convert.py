@@ -88,6 +88,27 @@ def test_halves_of_different_vocabularies_are_not_joined(nested: Path, monkeypat
         learning.run_plan(nested, joined, monkeypatch)
 
 
+def test_words_become_tokens_of_a_model_that_keeps_all_it_knows(nested: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (nested / "assets/bert/model.safetensors").read_bytes()
+    told = "{source: file://assets/bert, added_tokens: ['#Person1#', 토큰]}"
+    learning.run_plan(nested, f"models: {{one: {told}, other: {told}}}", monkeypatch)
+    made, other = (nested / f"results/models/{name}/model" for name in ("one", "other"))
+    tokenizer, alone = AutoTokenizer.from_pretrained(made), AutoTokenizer.from_pretrained(nested / "assets/bert")
+    ids = tokenizer("#Person1#: a 토큰.", add_special_tokens=False)["input_ids"]
+    assert sorted(ids)[-2:] == [len(alone), len(alone) + 1]
+    assert "#Person1#" in tokenizer.decode(ids, skip_special_tokens=True)
+    rows, known = (AutoModel.from_pretrained(folder).get_input_embeddings().weight for folder in (made, nested / "assets/bert"))
+    assert len(rows) == len(tokenizer) and torch.equal(rows[: len(known)], known)
+    assert (made / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes(), "the same is drawn in each"
+    assert (nested / "resources/models/one/snapshot/model.safetensors").read_bytes() == before, "what was mirrored stays as it is"
+
+
+def test_a_folder_that_is_no_model_gets_no_tokens(nested: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = "models: {one: {source: file://assets/config, added_tokens: ['#Person1#']}}"
+    with pytest.raises(UserError, match="added_tokens: the model can't be given more tokens: "):
+        learning.run_plan(nested, told, monkeypatch)
+
+
 @pytest.mark.parametrize(
     ("model", "says"),
     [

@@ -11,6 +11,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+from transformers import AutoTokenizer
 
 import polar_tools
 from polar_tools import config as configs
@@ -105,6 +106,7 @@ def test_model_trainers_yamls_train_and_choose_by_rouge(here: Path) -> None:
     yamls = [str(FILES / "model_trainer" / name) for name in ("base.yaml", "experiment.yaml")]
     done = run("convert", *yamls, *model, *shorter, "--wandb.enabled", "false", "--run", "out")
     assert "held_out.rougeL: " in done.stdout
+    assert AutoTokenizer.from_pretrained("out/model").tokenize("#Person1#")[-1] == "#Person1#"
     lines = [json.loads(line) for line in Path("out/results/training/seed42/train/metrics.jsonl").read_text("utf-8").splitlines()]
     looked = [line for line in lines if "eval_held_out_rouge12L_sum" in line]
     assert len(looked) == 2, "after each epoch"
