@@ -34,9 +34,10 @@ def command(given: tuple[str, ...], file: Path | None, hold_out: float | None, c
       polar-tools llm --config autotrain.yaml
     """
     from polar_tools import converting, foreign_arguments, foreign_runs
+    from polar_tools.conversions.autotrain import names
     from polar_tools.errors import UserError
 
-    arguments = foreign_arguments.read([] if file is None else [file], given)
+    arguments = foreign_arguments.read([] if file is None else [file], names.written_out(given))
     if file is None and not arguments.get("train"):
         raise UserError("there is nothing to do without --train; `polar-tools llm --help` shows examples")
     draft = converting.converted(arguments, "autotrain")

@@ -91,6 +91,17 @@ def test_a_command_that_publishes_publishes_and_its_token_stays_nowhere(here: Pa
     assert not leaked(done.stdout + done.stderr, [*written, *files.values()], [CANARY])
 
 
+def test_options_that_are_cut_short_are_those_that_alone_begin_so(here: Path) -> None:
+    short = SFT.replace("--project-name", "--project-n").replace("--data-path ", "--data-p=").replace("--block-size", "--block-si")
+    for name, words in (("whole", SFT), ("short", short)):
+        done = tiny.inside("llm", *words.replace("my-model", name).split(), "--convert-only", cwd=here)
+        assert done.returncode == 0, done.stderr
+    whole, cut = ((here / name / "config.yaml").read_text(encoding="utf-8") for name in ("whole", "short"))
+    assert cut == whole.replace("whole", "short")
+    several = tiny.inside("llm", *SFT.replace("--block-size", "--b").split(), "--convert-only", cwd=here)
+    assert several.returncode == 2 and "AutoTrain has no `b`" in several.stderr
+
+
 def test_nothing_happens_where_nothing_is_asked(here: Path) -> None:
     assert "nothing to do without --train" in tiny.inside("llm", "--model", "llama", cwd=here).stderr
     without = tiny.inside("llm", *NESTED.split(), "--convert-only", cwd=here)

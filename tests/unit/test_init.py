@@ -163,7 +163,7 @@ def test_from_ones_own_csv_to_a_report_in_under_ten_commands(here: Path, tmp_pat
     venv.create(environment, system_site_packages=False, with_pip=True)
     ours = next((environment / "lib").glob("python*/site-packages"))
     theirs = next(Path(path) for path in sys.path if path.endswith("site-packages"))
-    subprocess.run([environment / "bin/python", "-m", "pip", "install", "--quiet", "--no-deps", next(wheels.iterdir())], check=True)
+    subprocess.run([environment / "bin/python", "-I", "-m", "pip", "install", "--quiet", "--no-deps", next(wheels.iterdir())], check=True)
     # What else is needed is taken from this environment, whose own polar_tools is only a link to the clone, and left out.
     (ours / "theirs.pth").write_text(f"{theirs}\n", encoding="utf-8")
     commands = (

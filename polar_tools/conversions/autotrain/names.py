@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 NOTHING = ("none", "None", "null", "")
@@ -139,6 +139,17 @@ def spellings() -> dict[str, str]:
         **{f"params.{name}": name for name in parameters},
         **{f"data.column_mapping.{name}": name for name in parameters if name.endswith("_column")},
     }
+
+
+def written_out(words: Sequence[str]) -> list[str]:
+    """A command line in which options that are cut short are whole, as argparse takes them where only one begins so."""
+    known, written = spellings(), []
+    for word in words:
+        given, equals, value = word.removeprefix("--").partition("=")
+        meant = {name for name in (*LLM, *COMMAND) if name.startswith(given.replace("-", "_"))}
+        short = word.startswith("--") and given not in known and len(meant) == 1
+        written.append(f"{dashed(*meant)}{equals}{value}" if short else word)
+    return written
 
 
 def nothing(value: Any) -> Any:
