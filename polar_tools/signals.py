@@ -1,7 +1,8 @@
 """Being told to stop before the work is done: by a scheduler that wants the machine back, or by a person.
 
 SIGTERM and SIGUSR1 (what `sbatch --signal` sends ahead of the end) mean the same. Where nothing can be saved the process ends at once;
-a training first finishes its step and saves. Either way the status is 75: the same command goes on.
+a training first finishes its step and saves. Either way the status is 75: the same command goes on. So it is with Ctrl-C where something
+can be saved; where nothing can, that ends the process as Python does.
 """
 
 from __future__ import annotations
@@ -58,7 +59,10 @@ def listening() -> Iterator[None]:
         yield
         return
     _wish.by, _wish.patient, _wish.process = None, False, os.getpid()
-    before = {number: signal.signal(number, _told) for number in ASKING}
+    handlers: dict[signal.Signals, Any] = dict.fromkeys(ASKING, _told)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not what runs in the background of a script
+        handlers[signal.SIGINT] = _interrupted
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
@@ -91,6 +95,14 @@ def _told(number: int, frame: Any) -> None:
     elif time.monotonic() - _wish.since > ONE_WISH:
         _say(f"error: {name} again: ending at once; run the same command again to go on from the last checkpoint")
         os._exit(UnfinishedError.exit_status)
+
+
+def _interrupted(number: int, frame: Any) -> None:
+    """Ctrl-C, which children that were forked hear too: what becomes of them, this process decides."""
+    if not _wish.patient:
+        signal.default_int_handler(number, frame)
+    elif os.getpid() == _wish.process:
+        _told(number, frame)
 
 
 def _say(text: str) -> None:

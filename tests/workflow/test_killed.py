@@ -161,6 +161,23 @@ def wait_for(process: BaseProcess, file: Path) -> None:
 
 
 @pytest.mark.slow
+def test_ctrl_c_saves_too(ready: Path, untouched: dict[str, str], tmp_path: Path) -> None:
+    project = Path(shutil.copytree(ready, tmp_path / "project"))
+    process = train(project)
+    wait_for(process, project / TRAIN / ".lock")
+    os.kill(process.pid or 0, signal.SIGINT)  # while it loads
+    process.join(60)
+    assert process.exitcode == 130
+    process = train(project)
+    wait_for(process, project / TRAIN / "checkpoints/checkpoint-3/complete")
+    os.kill(process.pid or 0, signal.SIGINT)
+    process.join(60)
+    assert process.exitcode == 75
+    assert "SIGINT: finishing this step, then saving" in (project / "said.txt").read_text()
+    assert finished(project) == untouched
+
+
+@pytest.mark.slow
 def test_preflight_is_ended_at_once(ready: Path, tmp_path: Path) -> None:
     project = Path(shutil.copytree(ready, tmp_path / "project"))
     process = forked.start("train", TRAIN, cwd=project, output=project / "said.txt")
