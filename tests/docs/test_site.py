@@ -112,6 +112,6 @@ def test_a_reader_changes_the_language_of_a_page(site: Path) -> None:
 
 
 def test_pages_without_a_korean_text_say_so(site: Path) -> None:
-    assert "아직 한국어로 옮기지 않았습니다" in (site / "ko/plan.html").read_text(encoding="utf-8")
+    assert "아직 한국어로 옮기지 않았습니다" in (site / "ko/diagnosis.html").read_text(encoding="utf-8")
     assert "아직 한국어로 옮기지 않았습니다" not in (site / "ko/methods.html").read_text(encoding="utf-8")
     assert pages.text_of("docs/methods.ko.md").splitlines()[0].removeprefix("# ") in (site / "ko/methods.html").read_text(encoding="utf-8")
