@@ -122,6 +122,7 @@ def _enlarge(words: tuple[str, ...], target: Path) -> None:
     if len(tokenizer) > model.get_input_embeddings().num_embeddings:  # some have rows to spare
         model.resize_token_embeddings(len(tokenizer))
     apart = target.with_name(".enlarged")  # what lies in `target` may be linked to what was mirrored
+    shutil.rmtree(apart, ignore_errors=True)
     model.save_pretrained(apart)
     tokenizer.save_pretrained(apart)
     for path in [*target.glob("*.safetensors*"), *target.glob("pytorch_model*.bin*")]:
