@@ -18,4 +18,5 @@ def command(shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None
     root = click.get_current_context().find_root().command
-    click.echo(kind(root, {}, "polar-tools", "_POLAR_TOOLS_COMPLETE").source())
+    script = kind(root, {}, "polar-tools", "_POLAR_TOOLS_COMPLETE").source()
+    click.echo(script.replace('string split ","', 'string split --max 1 ","'))  # of fish: `rouge,bleu` is one word
