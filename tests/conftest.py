@@ -18,6 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fix", action="store_true", help="Write generated files anew instead of failing where they are out of date.")
 
 
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # tests run beside each other, and threads that spin while they wait slow all of them
 os.environ.update(options.REPEATABLE)  # before any test imports torch, which reads it once: what runs in this process sums as commands do
 
 
