@@ -213,7 +213,7 @@ def test_exit_statuses_are_those_that_the_page_says(finished: Path) -> None:
     assert run("polar-tools", "nothing", cwd=finished).returncode == 2
 
 
-ASKED: dict[str, set[str]] = {
+COMPLETED: dict[str, set[str]] = {
     "polar-tools tra": {"track", "train"},
     "polar-tools train --method s": {"sentence_transformer", "seq2seq", "sft"},
     "polar-tools train --method sft --learning-r": {"--learning-rate"},
@@ -230,20 +230,20 @@ def test_bash_completes(finished: Path) -> None:
     tries = "\n".join(
         f"COMP_WORDS=({line + EMPTY if line.endswith(' ') else line}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); COMPREPLY=(); "
         '_polar_tools_completion polar-tools; echo "${COMPREPLY[@]}"'
-        for line in ASKED
+        for line in COMPLETED
     )
     done = subprocess.run(["bash", "--norc", "-c", f"{script}\n{tries}"], cwd=finished, capture_output=True, text=True, env=_environment())
     assert done.stderr == ""
-    assert [set(line.split()) for line in done.stdout.splitlines()] == list(ASKED.values())
+    assert [set(line.split()) for line in done.stdout.splitlines()] == list(COMPLETED.values())
 
 
 @pytest.mark.skipif(shutil.which("fish") is None, reason="needs fish: apt-get install fish")
 def test_fish_completes(finished: Path) -> None:
     script = run("polar-tools", "completion", "fish", cwd=finished).stdout
-    tries = "\n".join(f"complete -C '{line}'; echo ----" for line in ASKED)
+    tries = "\n".join(f"complete -C '{line}'; echo ----" for line in COMPLETED)
     done = subprocess.run(["fish", "-c", f"{script}\n{tries}"], cwd=finished, capture_output=True, text=True, env=_environment())
     found = [{line.split("\t")[0] for line in part.splitlines()} for part in done.stdout.split("----\n")[:-1]]
-    assert found == list(ASKED.values()), done.stderr
+    assert found == list(COMPLETED.values()), done.stderr
 
 
 def test_every_shell_has_its_script(finished: Path) -> None:
