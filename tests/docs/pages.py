@@ -26,7 +26,7 @@ ELSEWHERE = {
     r"compare one:base one": "tests/unit/test_compare.py",
     r"POLAR_CONTROLLER_TOKEN|examples/controller\.py": "tests/unit/test_controller.py",
 }
-"""What a command says of itself -> the test that types it, for what doesn't run in a reader's folder (tests/docs/test_running.py)."""
+"""What a command says of itself -> the test that does it, for what tests/docs/test_running.py doesn't type in a reader's folder."""
 
 
 @dataclass(frozen=True)
